@@ -1,0 +1,72 @@
+"""What is wrong with one field, worded as kubectl users know it.
+
+`Invalid` (errors.py) joins these into "The DaemonSet "x" is invalid: spec...: Invalid value: ...".
+The wordings follow the apimachinery field errors that every Kubernetes API answers with.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    reason: str  # "FieldValueInvalid", ...: metav1.CauseType
+    field: str  # "spec.template.spec.containers[0].image"
+    message: str  # everything after "field: "
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.message}"
+
+    def to_json(self) -> dict[str, str]:
+        return {"reason": self.reason, "message": self.message, "field": self.field}
+
+
+def shown(value: Any) -> str:
+    """A value as an error shows it: strings in quotes, numbers bare, the rest as JSON."""
+    if isinstance(value, str):
+        return orjson.dumps(value).decode()
+    if value is None:
+        return "null"
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def invalid(field: str, value: Any, detail: str) -> Cause:
+    return Cause("FieldValueInvalid", field, f"Invalid value: {shown(value)}: {detail}")
+
+
+def required(field: str, detail: str = "") -> Cause:
+    return Cause("FieldValueRequired", field, f"Required value: {detail}" if detail else "Required value")
+
+
+def not_supported(field: str, value: Any, allowed: Iterable[str]) -> Cause:
+    choices = ", ".join(f'"{choice}"' for choice in sorted(allowed))
+    return Cause("FieldValueNotSupported", field,
+                 f"Unsupported value: {shown(value)}: supported values: {choices}")
+
+
+def duplicate(field: str, value: Any) -> Cause:
+    return Cause("FieldValueDuplicate", field, f"Duplicate value: {shown(value)}")
+
+
+def not_found(field: str, value: Any) -> Cause:
+    return Cause("FieldValueNotFound", field, f"Not found: {shown(value)}")
+
+
+def forbidden(field: str, detail: str) -> Cause:
+    return Cause("FieldValueForbidden", field, f"Forbidden: {detail}")
+
+
+def too_long(field: str, limit: int) -> Cause:
+    return Cause("FieldValueTooLong", field, f"Too long: may not be more than {limit} bytes")
+
+
+def too_many(field: str, found: int, limit: int) -> Cause:
+    return Cause("FieldValueTooMany", field, f"Too many: {found}: must have at most {limit} items")
+
+
+def wrong_type(field: str, value: Any, detail: str) -> Cause:
+    return Cause("FieldValueTypeInvalid", field, f"Invalid value: {shown(value)}: {detail}")

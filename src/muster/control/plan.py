@@ -1,0 +1,82 @@
+"""What a controller may decide to do.  Values only: nothing here acts.
+
+A plan is carried out in this order: creations and deletions together (in slow-start batches of
+1, 2, 4, ... so that a bad template fails once and not a thousand times), then the rest together.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ..api.objects import Key, Obj
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    obj: Obj  # with metadata.generateName or name
+    tell: Obj | None = None  # say so in an event about this object: "Created pod: x" or "Error creating: ..."
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    key: Key
+    uid: str  # never the namesake that replaced it
+    tell: Obj | None = None  # "Deleted pod: x"
+    grace_period_s: int | None = None
+    propagation: Literal["Background", "Foreground", "Orphan"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Replace:
+    """Writes the whole object if it is still at its resourceVersion."""
+
+    obj: Obj
+    subresource: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    key: Key
+    uid: str
+    patch: Any
+    how: Literal["merge", "json", "strategic"] = "merge"
+    subresource: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SetStatus:
+    """Replaces the whole status.  Plan it only where it differs from what was seen."""
+
+    key: Key
+    uid: str
+    status: Obj
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    key: Key  # the pod
+    uid: str
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """An event about an object, as `kubectl describe` shows it."""
+
+    about: Obj
+    type: Literal["Normal", "Warning"]
+    reason: str
+    message: str
+
+
+Action = Create | Delete | Replace | Patch | SetStatus | Bind | Tell
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    actions: list[Action] = field(default_factory=list)
+    wake_at: float | None = None  # Unix seconds: look again then, even if nothing changes
+    size: int = 1  # how many objects were looked at; the runtime paces large looks
+
+
+NOTHING = Plan()

@@ -1,0 +1,186 @@
+"""Changes in order, and the state they add up to.
+
+Everything that holds objects is a History: the memory store, the copy that a durable store keeps of
+itself, a controller's mirror.  It has one lane a resource; all lanes share one revision, which orders
+every change of the cluster.
+
+    append(changes)      the only way in; revisions only grow
+    lane.objects         what is there now, in key order
+    lane.since(rev)      what changed after `rev`, or Gone if that is no longer kept
+    lane.follow(rev)     the same for ever, as it happens
+
+A reader holds a position, never a queue of its own: a slow reader costs nothing, and one that fell
+behind what is kept is told so (Gone, HTTP 410) and lists again.
+"""
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_right
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+import orjson
+from sortedcontainers import SortedDict
+
+from ..api.errors import Gone
+from ..api.objects import Key, Obj
+
+KEEP = 20_000  # changes a lane keeps at least, for readers that are behind
+
+
+class Snapshot:
+    """One object at one revision: the value, and its JSON, which is made at most once."""
+
+    __slots__ = ("value", "revision", "_encoded")
+
+    def __init__(self, value: Obj, revision: int, encoded: bytes | None = None):
+        self.value = value  # metadata.resourceVersion is str(revision)
+        self.revision = revision
+        self._encoded = encoded
+
+    def encoded(self) -> bytes:
+        if self._encoded is None:
+            self._encoded = orjson.dumps(self.value)
+        return self._encoded
+
+    def __repr__(self) -> str:
+        return f"Snapshot({self.value.get('kind')} {self.value['metadata'].get('name')} @{self.revision})"
+
+
+def at_revision(value: Obj, revision: int) -> Snapshot:
+    """The snapshot of a value that was just given its revision."""
+    return Snapshot({**value, "metadata": {**value["metadata"], "resourceVersion": str(revision)}}, revision)
+
+
+class Change:
+    """`before` is None for a creation, `after` is None for a deletion."""
+
+    __slots__ = ("revision", "key", "after", "before", "_last")
+
+    def __init__(self, revision: int, key: Key, after: Snapshot | None, before: Snapshot | None):
+        self.revision = revision
+        self.key = key
+        self.after = after
+        self.before = before
+        self._last: Snapshot | None = after
+
+    @property
+    def value(self) -> Obj | None:
+        return self.after.value if self.after is not None else None
+
+    @property
+    def previous(self) -> Obj | None:
+        return self.before.value if self.before is not None else None
+
+    @property
+    def last(self) -> Snapshot:
+        """The object as this change leaves it; for a deletion, as it was, at the deletion's revision."""
+        if self._last is None:
+            assert self.before is not None, "a change has a before or an after"
+            self._last = at_revision(self.before.value, self.revision)
+        return self._last
+
+    def __repr__(self) -> str:
+        what = "created" if self.before is None else "deleted" if self.after is None else "changed"
+        return f"Change({self.key} {what} @{self.revision})"
+
+
+class Lane:
+    """The changes of one resource, and the objects they add up to."""
+
+    def __init__(self, resource: str, floor: int = 0, keep: int = KEEP):
+        self.resource = resource
+        self.objects: SortedDict[tuple[str, str], Snapshot] = SortedDict()  # (namespace, name) -> now
+        self.revision = floor  # of the last change here
+        self.floor = floor  # changes up to here are forgotten
+        self._keep = keep
+        self._kept: list[Change] = []
+        self._advanced = asyncio.Event()
+
+    def append(self, change: Change) -> None:
+        self.revision = change.revision
+        self._kept.append(change)
+        place = change.key[1:]
+        if change.after is None:
+            self.objects.pop(place, None)
+        else:
+            self.objects[place] = change.after
+        if len(self._kept) >= 2 * self._keep:
+            self.forget(self._kept[self._keep - 1].revision)
+
+    def wake(self) -> None:
+        self._advanced.set()
+        self._advanced = asyncio.Event()
+
+    def forget(self, revision: int) -> None:
+        """Drops the changes up to `revision`; what is there now stays."""
+        if revision > self.floor:
+            del self._kept[: bisect_right(self._kept, revision, key=_revision)]
+            self.floor = revision
+
+    def since(self, revision: int) -> Sequence[Change]:
+        """The changes after `revision`, oldest first.  Raises Gone when some of them are no longer kept."""
+        if revision < self.floor:
+            raise Gone(f"too old resource version: {revision} ({self.floor})")
+        if revision >= self.revision:
+            return ()
+        return self._kept[bisect_right(self._kept, revision, key=_revision):]
+
+    async def follow(self, after: int) -> AsyncIterator[Sequence[Change]]:
+        """Every change after `after`, in batches, for ever.  Raises Gone when the reader fell too far behind."""
+        while True:
+            advanced = self._advanced  # taken before looking: none is missed
+            if batch := self.since(after):
+                after = batch[-1].revision
+                yield batch
+            else:
+                await advanced.wait()
+
+
+def _revision(change: Change) -> int:
+    return change.revision
+
+
+class History:
+    """All lanes, in one order."""
+
+    def __init__(self, *, keep: int = KEEP):
+        self.revision = 0
+        self.floor = 0  # lanes made from now on start here: nothing older is known
+        self._keep = keep
+        self._lanes: dict[str, Lane] = {}
+        self._listeners: list[Callable[[Sequence[Change]], Any]] = []
+
+    def lane(self, resource: str) -> Lane:
+        if resource not in self._lanes:
+            self._lanes[resource] = Lane(resource, self.floor, self._keep)
+        return self._lanes[resource]
+
+    def lanes(self) -> list[Lane]:
+        return list(self._lanes.values())
+
+    def on_append(self, listener: Callable[[Sequence[Change]], Any]) -> None:
+        """Calls `listener(changes)` with every batch, once it is visible, before anyone else can run."""
+        self._listeners.append(listener)
+
+    def append(self, changes: Sequence[Change]) -> None:
+        touched: dict[str, Lane] = {}
+        for change in changes:
+            assert change.revision > self.revision, "revisions only grow"
+            self.revision = change.revision
+            lane = self.lane(change.key.resource)
+            lane.append(change)
+            touched[change.key.resource] = lane
+        for listener in self._listeners:
+            listener(changes)
+        for lane in touched.values():
+            lane.wake()
+
+    def get(self, key: Key) -> Snapshot | None:
+        lane = self._lanes.get(key.resource)
+        return lane.objects.get(key[1:]) if lane is not None else None
+
+    def forget(self, revision: int) -> None:
+        self.floor = max(self.floor, revision)
+        for lane in self._lanes.values():
+            lane.forget(revision)
