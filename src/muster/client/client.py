@@ -25,7 +25,8 @@ class Listing:
 class Client(Protocol):
     async def get(self, key: Key) -> Obj: ...
 
-    async def list(self, resource: str, namespace: str = "", *, labels: str = "", fields: str = "") -> Listing: ...
+    async def list(self, resource: str, namespace: str = "", *, labels: str = "",
+                   fields: str = "") -> Listing: ...
 
     def follow(self, resource: str, after: int) -> AsyncIterator[Sequence[Change]]:
         """The changes after a revision, for ever.  Raises Gone when they are no longer kept."""

@@ -1,0 +1,158 @@
+"""A local copy of the cluster, for reading; what others call an informer.
+
+It lists each resource once, follows it from there, and lists again when it fell too far behind.  What is
+asked often has an index: the dependents of an owner, the pods of a node, the objects of a namespace.
+Objects are shared with everyone else who reads them and are never changed.
+
+Over HTTP there is no order between resources, so `caught_up` waits for each one by itself.
+"""
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+
+from ..api.errors import ApiError, Gone
+from ..api.objects import Key, Obj, namespace_of, owners_of, revision_of
+from ..store.history import Change, Snapshot
+from .client import Client, Listing
+
+log = logging.getLogger(__name__)
+
+RETRY_AFTER_S = 1.0
+NONE: Mapping[Key, Obj] = {}
+Place = tuple[str, str]  # (namespace, name)
+
+
+class Mirror:
+    def __init__(self, client: Client, resources: Iterable[str]):
+        self._client = client
+        self._objects: dict[str, dict[Place, Obj]] = {resource: {} for resource in resources}
+        self._seen: dict[str, int] = dict.fromkeys(self._objects, 0)
+        self._unsynced = dict.fromkeys(self._objects)
+        self._dependents: dict[str, dict[Key, Obj]] = {}
+        self._on_node: dict[str, dict[Key, Obj]] = {}
+        self._spaces: dict[tuple[str, str], dict[str, Obj]] = defaultdict(dict)
+        self._listeners: list[Callable[[Change], object]] = []
+        self._advanced = asyncio.Event()
+
+    # What is there
+
+    @property
+    def resources(self) -> list[str]:
+        return list(self._objects)
+
+    def objects(self, resource: str) -> Mapping[Place, Obj]:
+        return self._objects[resource]
+
+    def get(self, key: Key) -> Obj | None:
+        return self._objects[key.resource].get((key.namespace, key.name))
+
+    def dependents(self, uid: str) -> Mapping[Key, Obj]:
+        """Every object with an ownerReference to `uid`."""
+        return self._dependents.get(uid, NONE)
+
+    def on_node(self, name: str) -> Mapping[Key, Obj]:
+        """The pods bound to a node ("": those bound to none)."""
+        return self._on_node.get(name, NONE)
+
+    def in_namespace(self, resource: str, namespace: str) -> Mapping[str, Obj]:
+        return self._spaces.get((resource, namespace), {})
+
+    # How it keeps up
+
+    def on_change(self, listener: Callable[[Change], object]) -> None:
+        self._listeners.append(listener)
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            for resource in self._objects:
+                group.create_task(self._keep_up(resource))
+
+    async def synced(self) -> None:
+        """Returns once every resource was listed."""
+        while self._unsynced:
+            await self._advanced.wait()
+
+    async def caught_up(self, written: Mapping[str, int]) -> None:
+        """Returns once this copy has seen those revisions: read your own writes."""
+        for resource, revision in written.items():
+            while self._seen.get(resource, revision) < revision:
+                await self._advanced.wait()
+
+    async def _keep_up(self, resource: str) -> None:
+        while True:
+            try:
+                listing = await self._client.list(resource)
+                self._start_over(resource, listing)
+                async for changes in self._client.follow(resource, listing.revision):
+                    for change in changes:
+                        self._apply(change)
+                    self._saw(resource, changes[-1].revision)
+            except Gone:
+                log.info("%s: too far behind, listing again", resource)
+            except ApiError as error:
+                log.warning("%s: %s; trying again", resource, error)
+                await asyncio.sleep(RETRY_AFTER_S)
+
+    def _saw(self, resource: str, revision: int) -> None:
+        self._seen[resource] = max(revision, self._seen[resource])
+        self._unsynced.pop(resource, None)
+        self._advanced.set()
+        self._advanced = asyncio.Event()
+
+    def _start_over(self, resource: str, listing: Listing) -> None:
+        """Applies the difference between this copy and a fresh list."""
+        there = {(namespace_of(obj), obj["metadata"]["name"]): obj for obj in listing.items}
+        for place, old in list(self._objects[resource].items()):
+            new = there.get(place)
+            if new is None or new["metadata"]["uid"] != old["metadata"]["uid"]:
+                gone = Snapshot(old, revision_of(old))
+                self._apply(Change(listing.revision, Key(resource, *place), None, gone))
+        for place, new in there.items():
+            old = self._objects[resource].get(place)
+            if old is None or revision_of(old) != revision_of(new):
+                self._apply(Change(revision_of(new), Key(resource, *place), Snapshot(new, revision_of(new)),
+                                   Snapshot(old, revision_of(old)) if old is not None else None))
+        self._saw(resource, listing.revision)
+
+    def _apply(self, change: Change) -> None:
+        key, old, new = change.key, change.previous, change.value
+        if old is not None:
+            self._leave(key, old, new)
+        if new is not None:
+            self._enter(key, new)
+        for listener in self._listeners:
+            listener(change)
+
+    def _leave(self, key: Key, old: Obj, new: Obj | None) -> None:
+        """Takes `old` out of every index that `new` will not put it back into."""
+        for reference in owners_of(old):
+            _discard(self._dependents, reference["uid"], key)
+        if key.resource == "pods":
+            node = old["spec"].get("nodeName", "")
+            if new is None or new["spec"].get("nodeName", "") != node:
+                _discard(self._on_node, node, key)
+        if new is None:
+            del self._objects[key.resource][key.namespace, key.name]
+            space = self._spaces[key.resource, key.namespace]
+            del space[key.name]
+            if not space:
+                del self._spaces[key.resource, key.namespace]
+
+    def _enter(self, key: Key, new: Obj) -> None:
+        self._objects[key.resource][key.namespace, key.name] = new
+        self._spaces[key.resource, key.namespace][key.name] = new
+        for reference in owners_of(new):
+            self._dependents.setdefault(reference["uid"], {})[key] = new
+        if key.resource == "pods":
+            self._on_node.setdefault(new["spec"].get("nodeName", ""), {})[key] = new
+
+
+def _discard(index: dict[str, dict[Key, Obj]], entry: str, key: Key) -> None:
+    found = index.get(entry)
+    if found is not None:
+        found.pop(key, None)
+        if not found:
+            del index[entry]

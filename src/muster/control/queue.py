@@ -1,0 +1,78 @@
+"""Keys waiting to be looked at: each once, never by two at a time, and none too often.
+
+A key that is added while it is being looked at comes again afterwards.  `done(key, pace_s)` says how long
+to leave it alone: changes that come together in that time are seen together, which is what keeps a rollout
+over N nodes from costing N looks at N nodes.
+"""
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+
+
+class Queue(Generic[K]):
+    def __init__(self) -> None:
+        self._waiting: dict[K, None] = {}  # an ordered set
+        self._busy: set[K] = set()
+        self._again: set[K] = set()
+        self._timers: dict[K, asyncio.TimerHandle] = {}
+        self._resting: dict[K, float] = {}  # loop time before which a key is left alone
+        self._filled = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, key: K) -> None:
+        if key in self._waiting:
+            return
+        if key in self._busy:
+            self._again.add(key)
+            return
+        loop = asyncio.get_running_loop()
+        rest = self._resting.get(key)
+        if rest is not None and rest > loop.time():
+            self._ring_at(key, rest)
+            return
+        self._resting.pop(key, None)
+        self._waiting[key] = None
+        self._filled.set()
+
+    def add_in(self, key: K, seconds: float) -> None:
+        """Adds `key` after a while, or sooner where that was asked before."""
+        self._ring_at(key, asyncio.get_running_loop().time() + seconds)
+
+    def _ring_at(self, key: K, when: float) -> None:
+        timer = self._timers.get(key)
+        if timer is not None:
+            if timer.when() <= when:
+                return
+            timer.cancel()
+        self._timers[key] = asyncio.get_running_loop().call_at(when, self._ring, key)
+
+    def _ring(self, key: K) -> None:
+        del self._timers[key]
+        self.add(key)
+
+    async def take(self) -> K:
+        while not self._waiting:
+            self._filled.clear()
+            await self._filled.wait()
+        key = next(iter(self._waiting))
+        del self._waiting[key]
+        self._busy.add(key)
+        return key
+
+    def done(self, key: K, pace_s: float = 0.0) -> None:
+        self._busy.discard(key)
+        loop = asyncio.get_running_loop()
+        if pace_s > 0:
+            if len(self._resting) > 4096:
+                now = loop.time()
+                self._resting = {k: until for k, until in self._resting.items() if until > now}
+            self._resting[key] = loop.time() + pace_s
+        if key in self._again:
+            self._again.discard(key)
+            self.add(key)

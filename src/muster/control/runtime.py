@@ -1,0 +1,249 @@
+"""Carries out what controllers decide: the one loop that they all share.
+
+A controller is woken by keys, then takes one look at the whole state (`observe`) and decides (`plan`).
+The loop acts, waits until the mirror has seen what was written (so no decision is made on a state that
+lacks our own writes), and rests in proportion to the size of the look.
+
+Creations go out in slow-start batches of 1, 2, 4, ... as upstream's do: a template that the server refuses
+fails once and not a thousand times.  Writes of one batch are issued together, so that the store's group
+commit pays the disk once for all of them.
+"""
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..api.errors import AlreadyExists, ApiError, Conflict, Forbidden, NotFound
+from ..api.kinds.catalogue import Kinds
+from ..api.objects import Key, Obj, name_of, revision_of
+from ..client.client import Client
+from ..client.mirror import Mirror
+from ..clock import Clock
+from ..store.history import Change
+from .plan import Action, Bind, Create, Delete, Patch, Plan, Replace, SetStatus, Tell
+from .queue import Queue
+
+log = logging.getLogger(__name__)
+
+BATCH = 512  # writes in flight for one plan
+REST_S, REST_PER_OBJECT_S, LONGEST_REST_S = 0.01, 20e-6, 0.5
+RETRY_S, LONGEST_RETRY_S = 0.1, 60.0
+
+
+@dataclass(frozen=True)
+class Controller:
+    """`wakes` turns a change into keys (any hashable); `observe` gathers what `plan` needs, None if nothing is there."""
+
+    name: str  # as events name their source: "daemonset-controller"
+    resources: tuple[str, ...]  # what `wakes` and `observe` read in the mirror
+    wakes: Callable[[Change, Mirror], Iterable[Any]]
+    observe: Callable[[Mirror, Any], Any]
+    plan: Callable[[Any, float], Plan]
+    workers: int = 4  # keys looked at at the same time
+    account: str = ""  # the service account it acts as; default: its name
+
+
+@dataclass
+class Tally:
+    """What a controller has cost so far (served by /metrics and printed by `muster bench`)."""
+
+    plans: int = 0
+    looked_at: int = 0
+    writes: int = 0
+    errors: int = 0
+    written: dict[str, int] = field(default_factory=dict)  # kind of action -> how many
+
+
+Recorder = Callable[[Tell], None]
+
+
+class Runtime:
+    """One controller at work."""
+
+    def __init__(self, controller: Controller, mirror: Mirror, client: Client, clock: Clock, kinds: Kinds,
+                 tell: Recorder):
+        self.controller = controller
+        self.tally = Tally()
+        self._mirror = mirror
+        self._client = client
+        self._clock = clock
+        self._kinds = kinds
+        self._tell = tell
+        self._queue: Queue[Any] = Queue()
+        self._failures: dict[Any, int] = {}
+        mirror.on_change(self._wake)
+
+    def _wake(self, change: Change) -> None:
+        for key in self.controller.wakes(change, self._mirror):
+            self._queue.add(key)
+
+    async def run(self) -> None:
+        await self._mirror.synced()
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self.controller.workers):
+                group.create_task(self._work())
+
+    async def _work(self) -> None:
+        while True:
+            key = await self._queue.take()
+            rest_s = REST_S
+            try:
+                rest_s = await self._look(key)
+                self._failures.pop(key, None)
+            except ApiError as error:
+                self._try_again(key, error)
+            except Exception:
+                # A decision that raises is our own mistake: say so loudly, keep the other keys served.
+                log.exception("%s: %s: the plan failed", self.controller.name, key)
+                self._try_again(key, None)
+            finally:
+                self._queue.done(key, rest_s)
+
+    async def _look(self, key: Any) -> float:
+        """Observe, plan, act; returns how long to leave the key alone."""
+        seen = self.controller.observe(self._mirror, key)
+        if seen is None:
+            return REST_S
+        now = self._clock.now()
+        plan = self.controller.plan(seen, now)
+        self.tally.plans += 1
+        self.tally.looked_at += plan.size
+        written: dict[str, int] = {}
+        try:
+            await self.carry_out(plan, written)
+        finally:
+            await self._mirror.caught_up(written)
+        if plan.wake_at is not None:
+            self._queue.add_in(key, max(0.0, plan.wake_at - self._clock.now()))
+        return min(LONGEST_REST_S, REST_S + plan.size * REST_PER_OBJECT_S)
+
+    def _try_again(self, key: Any, error: ApiError | None) -> None:
+        self.tally.errors += 1
+        failures = self._failures.get(key, 0) + 1
+        self._failures[key] = failures
+        wait_s = min(LONGEST_RETRY_S, RETRY_S * 2 ** min(failures, 12))
+        if error is not None:
+            log.info("%s: %s: %s; again in %.1f s", self.controller.name, key, error, wait_s)
+        self._queue.add_in(key, wait_s)
+
+    async def carry_out(self, plan: Plan, written: dict[str, int]) -> None:
+        """Acts; notes in `written` the last revision written of each resource.  Raises the first error."""
+        first = [a for a in plan.actions if isinstance(a, Create | Delete)]
+        rest = [a for a in plan.actions if not isinstance(a, Create | Delete)]
+        error: ApiError | None = None
+        size = 1
+        while first and error is None:
+            batch, first = first[:size], first[size:]
+            error = await self._together(batch, written)
+            size = min(2 * size, BATCH)
+        while rest:
+            batch, rest = rest[:BATCH], rest[BATCH:]
+            error = await self._together(batch, written) or error
+        if error is not None:
+            raise error
+
+    async def _together(self, actions: Sequence[Action], written: dict[str, int]) -> ApiError | None:
+        if len(actions) == 1:
+            results: list[Any] = [await _caught(self._act(actions[0], written))]
+        else:
+            results = await asyncio.gather(*(_caught(self._act(action, written)) for action in actions))
+        return next((result for result in results if result is not None), None)
+
+    async def _act(self, action: Action, written: dict[str, int]) -> None:
+        client = self._client
+        match action:
+            case Tell():
+                self._tell(action)
+                return
+            case Create():
+                await self._create(action, written)
+            case Delete():
+                await self._delete(action, written)
+            case Bind(key, uid, node):
+                body = {"apiVersion": "v1", "kind": "Binding",
+                        "metadata": {"name": key.name, "namespace": key.namespace, "uid": uid},
+                        "target": {"apiVersion": "v1", "kind": "Node", "name": node}}
+                self._note(written, await client.create(body, subresource="binding"))
+            case SetStatus(key, uid, status):
+                self._note(written, await client.set_status(key, uid, status))
+            case Patch(key, uid, patch, how, subresource):
+                self._note(written, await client.patch(key, _only(uid, patch, how), how=how, subresource=subresource))
+            case Replace(obj, subresource):
+                done = await client.replace(obj, subresource=subresource)
+                self._note(written, done)
+        self.tally.writes += 1
+        name = type(action).__name__
+        self.tally.written[name] = self.tally.written.get(name, 0) + 1
+
+    def _note(self, written: dict[str, int], obj: Obj) -> None:
+        """Remembers at which revision the mirror will hold what was just written."""
+        kind = self._kinds.named(obj["apiVersion"], obj["kind"])
+        if kind is not None:
+            resource = kind.stored_resource
+            written[resource] = max(written.get(resource, 0), revision_of(obj))
+
+    async def _create(self, action: Create, written: dict[str, int]) -> None:
+        obj, about = action.obj, action.tell
+        try:
+            done = await self._client.create(obj)
+        except ApiError as error:
+            if about is not None and not _namespace_is_ending(error):
+                self._tell(Tell(about, "Warning", "FailedCreate", f"Error creating: {error}"))
+            raise
+        self._note(written, done)
+        if about is not None:
+            self._tell(Tell(about, "Normal", "SuccessfulCreate", f"Created {_noun(done)}: {name_of(done)}"))
+
+    async def _delete(self, action: Delete, written: dict[str, int]) -> None:
+        key, about = action.key, action.tell
+        try:
+            revision = await self._client.delete(key, uid=action.uid, grace_period_s=action.grace_period_s,
+                                                 propagation=action.propagation)
+        except (NotFound, Conflict):
+            return  # gone already, or a namesake stands there: either way the one we meant is gone
+        except ApiError as error:
+            if about is not None:
+                self._tell(Tell(about, "Warning", "FailedDelete", f"Error deleting: {error}"))
+            raise
+        written[key.resource] = max(written.get(key.resource, 0), revision)
+        if about is not None:
+            noun = key.resource.partition(".")[0].removesuffix("s")
+            self._tell(Tell(about, "Normal", "SuccessfulDelete", f"Deleted {noun}: {key.name}"))
+
+
+async def _caught(doing: Awaitable[None]) -> ApiError | None:
+    """The error an action ended with.  A write that came too late to matter is no error."""
+    try:
+        await doing
+    except NotFound as error:
+        log.debug("too late: %s", error)
+    except (Conflict, AlreadyExists) as error:
+        return error
+    except Forbidden as error:
+        return None if _namespace_is_ending(error) else error
+    except ApiError as error:
+        return error
+    return None
+
+
+def _namespace_is_ending(error: ApiError) -> bool:
+    return any(cause.get("reason") == "NamespaceTerminating" for cause in error.details.get("causes", ()))
+
+
+def _noun(obj: Obj) -> str:
+    return obj["kind"].lower()
+
+
+def _only(uid: str, patch: Any, how: str) -> Any:
+    """The patch, bound to the object with this uid and to no namesake."""
+    if how == "json":
+        return [{"op": "test", "path": "/metadata/uid", "value": uid}, *patch]
+    return {**patch, "metadata": {**patch.get("metadata", {}), "uid": uid}}
+
+
+def key_of_change(change: Change, mirror: Mirror) -> tuple[Key, ...]:
+    """The `wakes` of a controller that looks at the very object that changed."""
+    return (change.key,)
