@@ -1,8 +1,8 @@
-"""What a name, a label or a key may look like: each check answers with a list of complaints, empty when all is well.
+"""What a name, a label or a key may look like: each check answers with its complaints, none when all is well.
 
-The complaints follow the apimachinery wording users know ("a lowercase RFC 1123 subdomain must consist of ...");
-put one behind a field with `causes.invalid(path, value, complaint)`.  The checks are cached, since the same few
-thousand names and label values come back with every write; the caches are bounded.
+The complaints follow the apimachinery wording users know ("a lowercase RFC 1123 subdomain must consist
+of ..."); put one behind a field with `causes.invalid(path, value, complaint)`.  The checks are cached, since
+the same few thousand names and label values come back with every write; the caches are bounded.
 
 https://kubernetes.io/docs/concepts/overview/working-with-objects/names/
 https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set
@@ -47,7 +47,7 @@ _is_relaxed_env_text = re.compile("[ -<>-~]+").fullmatch  # printable ASCII with
 
 
 def too_long(limit: int) -> str:
-    return f"must be no more than {limit} characters"
+    return f"must be no more than {limit} bytes"
 
 
 def not_between(low: int, high: int) -> str:
@@ -60,27 +60,28 @@ def _pattern(detail: str, pattern: str, *examples: str) -> str:
 
 
 _BAD_DNS_LABEL = _pattern(
-    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end "
-    "with an alphanumeric character", _DNS_LABEL, "my-name", "123-abc")
+    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start "
+    "and end with an alphanumeric character", _DNS_LABEL, "my-name", "123-abc")
 _BAD_DNS_SUBDOMAIN = _pattern(
-    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start "
-    "and end with an alphanumeric character", _DNS_SUBDOMAIN, "example.com")
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and "
+    "must start and end with an alphanumeric character", _DNS_SUBDOMAIN, "example.com")
 _BAD_DNS_1035_LABEL = _pattern(
-    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, "
-    "and end with an alphanumeric character", _DNS_1035_LABEL, "my-name", "abc-123")
+    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic "
+    "character, and end with an alphanumeric character", _DNS_1035_LABEL, "my-name", "abc-123")
 _BAD_QUALIFIED = _pattern(
-    "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character",
-    _QUALIFIED, "MyName", "my.name", "123-abc")
+    "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric "
+    "character", _QUALIFIED, "MyName", "my.name", "123-abc")
 _BAD_LABEL_VALUE = _pattern(
-    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and "
-    "end with an alphanumeric character", _LABEL_VALUE, "MyValue", "my_value", "12345")
+    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and "
+    "must start and end with an alphanumeric character", _LABEL_VALUE, "MyValue", "my_value", "12345")
 _BAD_CONFIG_KEY = _pattern("a valid config key must consist of alphanumeric characters, '-', '_' or '.'",
                            _CONFIG_KEY, "key.name", "KEY_NAME", "key-name")
 _BAD_HTTP_HEADER = _pattern("a valid HTTP header must consist of alphanumeric characters or '-'",
                             _HTTP_HEADER, "X-Header-Name")
 _BAD_PERCENT = _pattern("a valid percent string must be a numeric string followed by an ending '%'",
                         _PERCENT, "1%", "93%")
-_BAD_ENV_NAME = "a valid environment variable name must consist only of printable ASCII characters other than '='"
+_BAD_ENV_NAME = ("a valid environment variable name must consist only of printable ASCII characters "
+                 "other than '='")
 
 
 @lru_cache(maxsize=16384)
@@ -119,8 +120,10 @@ def is_wildcard_dns_subdomain(value: str) -> Complaints:
     pattern = rf"\*\.{_DNS_SUBDOMAIN}"
     found = [too_long(SUBDOMAIN_LENGTH)] if len(value) > SUBDOMAIN_LENGTH else []
     if not re.fullmatch(pattern, value):
-        found.append(_pattern("a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, "
-                              "which must consist of lower case alphanumeric characters, '-' or '.' and end with an "
+        found.append(_pattern("a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS "
+                              "subdomain, "
+                              "which must consist of lower case alphanumeric characters, '-' or '.' and "
+                              "end with an "
                               "alphanumeric character", pattern, "*.example.com"))
     return tuple(found)
 
