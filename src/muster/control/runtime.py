@@ -35,7 +35,7 @@ RETRY_S, LONGEST_RETRY_S = 0.1, 60.0
 
 @dataclass(frozen=True)
 class Controller:
-    """`wakes` turns a change into keys (any hashable); `observe` gathers what `plan` needs, None if nothing is there."""
+    """`wakes` turns a change into keys (any hashable), `observe` gathers what `plan` needs."""
 
     name: str  # as events name their source: "daemonset-controller"
     resources: tuple[str, ...]  # what `wakes` and `observe` read in the mirror
@@ -170,7 +170,8 @@ class Runtime:
             case SetStatus(key, uid, status):
                 self._note(written, await client.set_status(key, uid, status))
             case Patch(key, uid, patch, how, subresource):
-                self._note(written, await client.patch(key, _only(uid, patch, how), how=how, subresource=subresource))
+                bound = _only(uid, patch, how)
+                self._note(written, await client.patch(key, bound, how=how, subresource=subresource))
             case Replace(obj, subresource):
                 done = await client.replace(obj, subresource=subresource)
                 self._note(written, done)

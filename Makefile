@@ -1,0 +1,49 @@
+# make demo   sets up .venv and runs the main job        make test   sets up .venv and passes the tests
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.PHONY: demo test wire lint mission bench clean setup
+
+demo: $(READY)
+	@$(BIN)/muster demo
+
+test: $(VENV)/.tests-ready
+	@$(BIN)/python -m pytest
+
+wire: $(VENV)/.tests-ready
+	@$(BIN)/python -m pytest tests/wire
+
+lint: $(VENV)/.tests-ready
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+mission: $(VENV)/.tests-ready
+	@$(BIN)/python tools/mission_table.py
+
+bench: $(READY)
+	@for one in benchmarks/*.py; do $(BIN)/python $$one || exit 1; done
+
+setup: $(READY)
+
+$(READY): pyproject.toml | check-python
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
+	  echo "Python's venv module is missing. On Debian or Ubuntu: sudo apt install python3-venv, then again: make demo" >&2; \
+	  rm -rf $(VENV); exit 1; }
+	@echo "installing into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[explain]'
+	@touch $@
+
+$(VENV)/.tests-ready: $(READY)
+	@echo "installing what the tests need ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[explain,test]'
+	@touch $@
+
+.PHONY: check-python
+check-python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "Muster needs Python 3.11 or newer; '$(PYTHON)' is not that. Install it, or say which one: make PYTHON=python3.12 demo" >&2; exit 1; }
+
+clean:
+	rm -rf $(VENV)

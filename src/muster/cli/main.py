@@ -1,0 +1,137 @@
+"""The `muster` command.  Each command imports what it needs when it runs, so that `muster --help` is quick.
+
+Whatever goes wrong is one sentence on stderr and exit code 1: never a traceback.
+"""
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..data_directory import DEFAULT, DataDirectory
+
+app = typer.Typer(help="A Kubernetes workload plane in one process: kubectl talks to it, nodes are simulated.",
+                  no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+nodes = typer.Typer(help="The nodes of the cluster.", no_args_is_help=True)
+pool = typer.Typer(help="Groups of like nodes that can be resized.", no_args_is_help=True)
+app.add_typer(nodes, name="nodes")
+app.add_typer(pool, name="pool")
+
+DataDir = Annotated[Path, typer.Option("--data-dir", envvar="MUSTER_DATA_DIR",
+                                       help="Where the cluster lives.", show_default=DEFAULT)]
+HOME = Path(DEFAULT)
+Output = Annotated[str, typer.Option("-o", "--output", help="table, json or yaml.")]
+
+
+@app.command()
+def up(
+    node_count: Annotated[int | None, typer.Option("--nodes", min=0, max=20_000, help=(
+        "Nodes in default-pool. A new cluster has 3 unless told otherwise."))] = None,
+    pools: Annotated[list[str] | None, typer.Option(
+        "--pool", metavar="NAME=N[,cpu=8,...]",
+        help="A pool of nodes: NAME=N[,cpu=8,memory=32Gi,zone=A+B,role=R,taint=K=V:EFFECT,LABEL=VALUE...].")] = None,
+    files: Annotated[list[Path] | None, typer.Option("-f", "--filename", help="Manifests to apply.")] = None,
+    data_dir: DataDir = HOME,
+    store: Annotated[str, typer.Option(help="sqlite (kept on disk) or memory.")] = "sqlite",
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: the last one used here, or any free one.")] = 0,
+    runtime: Annotated[str, typer.Option(help="simulated")] = "simulated",
+    pull: Annotated[str | None, typer.Option(metavar="1s..3s", help="How long a node pulls an image.")] = None,
+    start: Annotated[str | None, typer.Option(metavar="1s..3s", help="How long a container takes to start.")] = None,
+    ready: Annotated[str | None, typer.Option(metavar="1s..3s", help="How long from started to ready.")] = None,
+    stop: Annotated[str | None, typer.Option(metavar="1s..3s", help="How long a container takes to stop.")] = None,
+    missing_images: Annotated[list[str] | None, typer.Option(
+        "--missing-image", metavar="PATTERN",
+        help="Images that can not be pulled. Default: *non-existent* and *:404.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Draw names, uids and delays from this seed.")] = None,
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Return once the cluster is ready.")] = False,
+) -> None:
+    """Start a cluster, or resume the one in --data-dir."""
+    from ..request import Request
+    from .pools import DEFAULT_POOL, behaviour_from, parse_pool
+    from .up import run
+    behaviour = behaviour_from(pull, start, ready, stop, missing_images or ())
+    wanted = [parse_pool(text, behaviour) for text in pools or ()]
+    if node_count is not None:
+        wanted.insert(0, parse_pool(f"{DEFAULT_POOL}={node_count}", behaviour))
+    run(Request(DataDirectory(data_dir), store, host, port, runtime, tuple(wanted), behaviour,
+                tuple(files or ()), seed), detach=detach)
+
+
+@app.command()
+def down(data_dir: DataDir = HOME) -> None:
+    """Stop the cluster. What it holds stays in --data-dir."""
+    from .up import stop
+    stop(DataDirectory(data_dir))
+
+
+@app.command()
+def status(data_dir: DataDir = HOME) -> None:
+    """Say whether the cluster runs, and what is on it."""
+    from .status import show
+    show(DataDirectory(data_dir))
+
+
+@app.command()
+def kubeconfig(data_dir: DataDir = HOME) -> None:
+    """Print the path of the kubeconfig: export KUBECONFIG=$(muster kubeconfig)."""
+    from .status import kubeconfig_path
+    typer.echo(kubeconfig_path(DataDirectory(data_dir)))
+
+
+@app.command()
+def demo(data_dir: DataDir = Path("~/.muster/demo"),
+         node_count: Annotated[int, typer.Option("--nodes", min=1, max=1000)] = 4) -> None:
+    """A daemon on every node, live: start a cluster, apply a DaemonSet, watch its pods land."""
+    from .demo import run
+    run(DataDirectory(data_dir), node_count)
+
+
+@nodes.command("list")
+def nodes_list(data_dir: DataDir = HOME, output: Output = "table") -> None:
+    """List the nodes as a cloud's console would."""
+    from .fleet import list_nodes
+    list_nodes(DataDirectory(data_dir), output)
+
+
+@pool.command("list")
+def pool_list(data_dir: DataDir = HOME, output: Output = "table") -> None:
+    """List the node pools."""
+    from .fleet import list_pools
+    list_pools(DataDirectory(data_dir), output)
+
+
+@pool.command("resize")
+def pool_resize(name: str, node_count: Annotated[int, typer.Option("--nodes", min=0, max=20_000)],
+                data_dir: DataDir = HOME) -> None:
+    """Add nodes to a pool or take nodes away (nothing is drained)."""
+    from .fleet import resize_pool
+    resize_pool(DataDirectory(data_dir), name, node_count)
+
+
+@app.command()
+def version() -> None:
+    """Print the version of Muster and of the Kubernetes API it serves."""
+    from .status import version as shown
+    typer.echo(shown())
+
+
+def main() -> None:
+    from ..api.errors import ApiError
+    try:
+        app()
+    except ApiError as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(141)
+    except OSError as error:
+        _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+
+
+def _fail(message: str) -> None:
+    sys.stderr.write(f"muster: {message}\n")
+    sys.exit(1)

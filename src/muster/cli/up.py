@@ -1,0 +1,103 @@
+"""`muster up` and `muster down`: start a cluster in this process or in one of its own, and stop it."""
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from ..api.errors import BadRequest
+from ..data_directory import DataDirectory, Running, Unusable
+from ..request import Request
+
+STOP_WITHIN_S, KILL_WITHIN_S = 15.0, 5.0
+DETACHED = "MUSTER_DETACHED"  # set for the process that `--detach` starts
+
+
+def run(request: Request, *, detach: bool) -> None:
+    """Serves until it is told to stop; with `detach`, starts a process that does and returns once it is ready."""
+    check(request)
+    request.data.prepare()
+    running = request.data.running()
+    if running is not None:
+        raise Unusable(f"a cluster is already running on {request.data.path} (pid {running.pid}, {running.url}); "
+                       "stop it with `muster down` or name another folder with --data-dir")
+    if detach:
+        line = spawn([word for word in sys.argv[1:] if word not in ("-d", "--detach")], request.data)
+        print(line)
+        return
+    from ..app import serve
+    serve(request, ready=_say_ready)
+
+
+def check(request: Request) -> None:
+    """Refuses what can not work before anything is started."""
+    if request.store not in ("sqlite", "memory"):
+        raise BadRequest(f"--store {request.store}: this version keeps a cluster in sqlite or memory")
+    if request.runtime != "simulated":
+        raise BadRequest(f"--runtime {request.runtime}: this version runs simulated nodes only")
+    names = [pool["metadata"]["name"] for pool in request.pools]
+    for name in names:
+        if names.count(name) > 1:
+            raise BadRequest(f"--pool {name}: named twice")
+    for file in request.files:
+        if not file.is_file():
+            raise BadRequest(f"-f {file}: no such file")
+
+
+def _say_ready(url: str, kubeconfig: str) -> None:
+    print(f"muster is ready at {url} with kubeconfig {kubeconfig}: export KUBECONFIG={kubeconfig}", flush=True)
+    if os.environ.get(DETACHED):
+        # The one who started us reads this line and leaves; nobody reads another.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+def spawn(arguments: Sequence[str], data: DataDirectory) -> str:
+    """Starts `muster ARGUMENTS` as a process of its own; returns its ready line.  Raises Unusable if it fails."""
+    with data.log.open("ab") as log:
+        start = log.tell()
+        process = subprocess.Popen([sys.executable, "-m", "muster", *arguments], stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, stderr=log, start_new_session=True,
+                                   env={**os.environ, DETACHED: "1"})
+    os.chmod(data.log, 0o600)
+    assert process.stdout is not None
+    line = process.stdout.readline().decode().strip()
+    process.stdout.close()
+    if line:
+        return line
+    process.wait()
+    with data.log.open("rb") as log:
+        log.seek(start)
+        said = log.read(100_000).decode(errors="replace").strip().splitlines()
+    raise Unusable(said[-1].removeprefix("muster: ") if said else f"the server ended with {process.returncode}; "
+                   f"see {data.log}")
+
+
+def stop(data: DataDirectory) -> None:
+    running = data.running()
+    if running is None:
+        print(f"no cluster is running on {data.path}")
+        return
+    asyncio.run(_end(running))
+    print(f"stopped (pid {running.pid}); start it again with `muster up --data-dir {data.path}`")
+
+
+async def _end(running: Running) -> None:
+    os.kill(running.pid, signal.SIGTERM)
+    if not await _ended(running.pid, STOP_WITHIN_S):
+        os.kill(running.pid, signal.SIGKILL)
+        if not await _ended(running.pid, KILL_WITHIN_S):
+            raise Unusable(f"process {running.pid} does not end")
+
+
+async def _ended(pid: int, within_s: float) -> bool:
+    from ..data_directory import alive
+    for _ in range(int(within_s / 0.02)):
+        if not alive(pid):
+            return True
+        await asyncio.sleep(0.02)
+    return False

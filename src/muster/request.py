@@ -1,0 +1,21 @@
+"""What `muster up` was asked for."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from .api.objects import Obj
+from .data_directory import DataDirectory
+
+
+@dataclass(frozen=True)
+class Request:
+    data: DataDirectory
+    store: str = "sqlite"  # or "memory"
+    host: str = "127.0.0.1"
+    port: int = 0  # 0: the last one used here, or any free one
+    runtime: str = "simulated"
+    pools: tuple[Obj, ...] = ()  # NodePool objects to create or change
+    behaviour: Obj | None = None  # for every pool, where it was said
+    files: tuple[Path, ...] = ()
+    seed: int | None = None
