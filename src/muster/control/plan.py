@@ -24,6 +24,8 @@ class Delete:
     tell: Obj | None = None  # "Deleted pod: x"
     grace_period_s: int | None = None
     propagation: Literal["Background", "Foreground", "Orphan"] | None = None
+    # Left undone if one of these is there after all, asked of the API itself: (key, uid; "" for any uid).
+    unless: tuple[tuple[Key, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from typing import Any
 
 from ..api.errors import AlreadyExists, ApiError, Conflict, Forbidden, NotFound
 from ..api.kinds.catalogue import Kinds
-from ..api.objects import Key, Obj, name_of, revision_of
+from ..api.objects import Key, Obj, name_of, revision_of, uid_of
 from ..client.client import Client
 from ..client.mirror import Mirror
 from ..clock import Clock
@@ -200,6 +200,9 @@ class Runtime:
 
     async def _delete(self, action: Delete, written: dict[str, int]) -> None:
         key, about = action.key, action.tell
+        for other, uid in action.unless:
+            if await self._is_there(other, uid):
+                raise Conflict(f"{other} is there after all")
         try:
             revision = await self._client.delete(key, uid=action.uid, grace_period_s=action.grace_period_s,
                                                  propagation=action.propagation)
@@ -213,6 +216,15 @@ class Runtime:
         if about is not None:
             noun = key.resource.partition(".")[0].removesuffix("s")
             self._tell(Tell(about, "Normal", "SuccessfulDelete", f"Deleted {noun}: {key.name}"))
+
+
+    async def _is_there(self, key: Key, uid: str) -> bool:
+        """Asks the API, not the mirror, which may not have heard of it yet."""
+        try:
+            found = await self._client.get(key)
+        except NotFound:
+            return False
+        return not uid or uid_of(found) == uid
 
 
 async def _caught(doing: Awaitable[None]) -> ApiError | None:

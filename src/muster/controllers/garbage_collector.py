@@ -1,0 +1,154 @@
+"""Objects whose owners are gone go too.
+
+    background   the owner is deleted at once, its dependents are collected afterwards
+    foreground   the owner waits (finalizer "foregroundDeletion") until its blocking dependents are gone
+    orphan       the owner waits (finalizer "orphan") until no dependent names it any more
+
+One look is at one object: its owners, its dependents, and what deletion was asked for.
+https://kubernetes.io/docs/concepts/architecture/garbage-collection/
+"""
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from ..api.kinds.catalogue import Kinds
+from ..api.objects import Key, Obj, finalizers_of, is_deleting, namespace_of, owners_of, uid_of
+from ..client.mirror import Mirror
+from ..control.plan import NOTHING, Action, Delete, Patch, Plan
+from ..control.runtime import Controller
+from ..store.history import Change
+
+ORPHAN, FOREGROUND = "orphan", "foregroundDeletion"
+
+
+@dataclass(frozen=True)
+class Owner:
+    reference: Obj
+    key: Key
+    obj: Obj | None  # as the mirror has it; None: not there, or a namesake with another uid
+
+    @property
+    def waits_for_dependents(self) -> bool:
+        return self.obj is not None and is_deleting(self.obj) and FOREGROUND in finalizers_of(self.obj)
+
+
+@dataclass(frozen=True)
+class Observed:
+    key: Key
+    obj: Obj
+    owners: list[Owner]  # only those of kinds that are known here
+    unknown_owners: int  # of kinds nobody serves here: they may well exist
+    dependents: list[tuple[Key, Obj]]
+
+
+def plan(seen: Observed, now: float) -> Plan:
+    if is_deleting(seen.obj):
+        if ORPHAN in finalizers_of(seen.obj):
+            return _let_go(seen)
+        if FOREGROUND in finalizers_of(seen.obj):
+            return _wait_for_dependents(seen)
+        return NOTHING
+    return _follow_owners(seen)
+
+
+def _let_go(seen: Observed) -> Plan:
+    """Every dependent forgets this owner; then the finalizer goes."""
+    uid, actions = uid_of(seen.obj), list[Action]()
+    for key, dependent in seen.dependents:
+        actions.append(_without_owners(key, dependent, {uid}))
+    return Plan(actions or [_without_finalizer(seen, ORPHAN)], size=1 + len(seen.dependents))
+
+
+def _wait_for_dependents(seen: Observed) -> Plan:
+    """Dependents that block go first; when none is left the finalizer goes."""
+    uid, actions, blocked = uid_of(seen.obj), list[Action](), False
+    for key, dependent in seen.dependents:
+        reference = next(one for one in owners_of(dependent) if one["uid"] == uid)
+        blocked = blocked or bool(reference.get("blockOwnerDeletion"))
+        if not is_deleting(dependent) and not _has_other_owner(dependent, uid):
+            actions.append(Delete(key, uid_of(dependent), propagation="Foreground" if _may_own(dependent) else None))
+    if not blocked:
+        actions.append(_without_finalizer(seen, FOREGROUND))
+    return Plan(actions, size=1 + len(seen.dependents))
+
+
+def _follow_owners(seen: Observed) -> Plan:
+    if not seen.owners:
+        return NOTHING
+    solid = [one for one in seen.owners if one.obj is not None and not one.waits_for_dependents]
+    waiting = [one for one in seen.owners if one.waits_for_dependents]
+    gone = [one for one in seen.owners if one.obj is None]
+    if solid or seen.unknown_owners:
+        loose = {one.reference["uid"] for one in (*gone, *waiting)}
+        return Plan([_without_owners(seen.key, seen.obj, loose)]) if loose else NOTHING
+    propagation: Literal["Background", "Foreground", "Orphan"] = "Background"
+    if ORPHAN in finalizers_of(seen.obj):
+        propagation = "Orphan"
+    elif FOREGROUND in finalizers_of(seen.obj) or (waiting and seen.dependents):
+        propagation = "Foreground"
+    absent = tuple((one.key, one.reference["uid"]) for one in gone)
+    return Plan([Delete(seen.key, uid_of(seen.obj), propagation=propagation, unless=absent)])
+
+
+def _has_other_owner(obj: Obj, uid: str) -> bool:
+    return any(reference["uid"] != uid for reference in owners_of(obj))
+
+
+def _may_own(obj: Obj) -> bool:
+    return obj["kind"] not in ("Pod", "ControllerRevision", "Event", "ConfigMap", "Secret")
+
+
+def _without_owners(key: Key, obj: Obj, uids: set[str]) -> Patch:
+    kept = [reference for reference in owners_of(obj) if reference["uid"] not in uids]
+    return Patch(key, uid_of(obj), {"metadata": {
+        "ownerReferences": kept or None, "resourceVersion": obj["metadata"]["resourceVersion"]}})
+
+
+def _without_finalizer(seen: Observed, finalizer: str) -> Patch:
+    kept = [one for one in finalizers_of(seen.obj) if one != finalizer]
+    return Patch(seen.key, uid_of(seen.obj), {"metadata": {
+        "finalizers": kept or None, "resourceVersion": seen.obj["metadata"]["resourceVersion"]}})
+
+
+def garbage_collector(kinds: Kinds) -> Controller:
+    """The collector for these kinds (owners of kinds that are not among them are taken to exist)."""
+    resources = tuple(kind.resource for kind in kinds.stored())
+
+    def wakes(change: Change, mirror: Mirror) -> Iterable[Key]:
+        obj, old = change.value, change.previous
+        if obj is None:
+            yield from mirror.dependents(uid_of(old or {"metadata": {}}))
+            for reference in owners_of(old or {"metadata": {}}):
+                if (key := _key_of(reference, namespace_of(old or {"metadata": {}}))) is not None:
+                    yield key  # an owner that waits for this one
+            return
+        if is_deleting(obj):
+            if finalizers_of(obj):
+                yield change.key
+                if FOREGROUND in finalizers_of(obj) and (old is None or not is_deleting(old)):
+                    yield from mirror.dependents(uid_of(obj))
+        elif owners_of(obj) and (old is None or owners_of(old) != owners_of(obj)):
+            yield change.key
+
+    def observe(mirror: Mirror, key: Key) -> Observed | None:
+        obj = mirror.get(key)
+        if obj is None:
+            return None
+        owners, unknown = [], 0
+        for reference in owners_of(obj):
+            owner_key = _key_of(reference, namespace_of(obj))
+            if owner_key is None:
+                unknown += 1
+                continue
+            owner = mirror.get(owner_key)
+            owners.append(Owner(reference, owner_key, owner if owner and uid_of(owner) == reference["uid"] else None))
+        return Observed(key, obj, owners, unknown, list(mirror.dependents(uid_of(obj)).items()))
+
+    def _key_of(reference: Obj, namespace: str) -> Key | None:
+        kind = kinds.named(reference["apiVersion"], reference["kind"])
+        return kind.key(namespace, reference["name"]) if kind is not None else None
+
+    return Controller("garbage-collector", resources, wakes, observe, plan, workers=64,
+                      account="generic-garbage-collector")

@@ -1,0 +1,159 @@
+"""A node that says nothing any more is marked, so that no new pod goes there and old ones may leave.
+
+    its agent renews a lease             Ready stays as the agent says
+    nothing heard for the grace period   Ready and the pressures become Unknown, its pods are no longer Ready
+    conditions                           become taints (not-ready, unreachable, memory-pressure, ...)
+
+What a NoExecute taint then does to pods is decided in taint_eviction.py.
+The grace period is 50 s (v1.32's --node-monitor-grace-period), or the lease's own duration where that is
+longer: a large simulated fleet renews its leases more rarely and says so in them.
+https://kubernetes.io/docs/concepts/architecture/nodes/#node-heartbeats
+https://kubernetes.io/docs/reference/labels-annotations-taints/#node-kubernetes-io-not-ready
+"""
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ..api import placement
+from ..api.objects import (
+    Key,
+    Obj,
+    at,
+    condition,
+    from_time,
+    is_deleting,
+    is_true,
+    name_of,
+    to_time,
+    uid_of,
+    with_condition,
+)
+from ..client.mirror import Mirror
+from ..control.plan import Action, Patch, Plan, Tell
+from ..control.runtime import Controller
+from ..store.history import Change
+
+LEASES, LEASE_NAMESPACE = "leases.coordination.k8s.io", "kube-node-lease"
+GRACE_S = 50.0
+REPORTED = ("Ready", "MemoryPressure", "DiskPressure", "PIDPressure")
+SILENT = ("NodeStatusUnknown", "Kubelet stopped posting node status.")
+NEVER_HEARD = ("NodeStatusNeverUpdated", "Kubelet never posted node status.")
+MANAGED_TAINTS = (placement.NOT_READY, placement.UNREACHABLE, placement.MEMORY_PRESSURE, placement.DISK_PRESSURE,
+                  placement.PID_PRESSURE, placement.NETWORK_UNAVAILABLE, placement.UNSCHEDULABLE)
+PRESSURE_TAINTS = (("MemoryPressure", placement.MEMORY_PRESSURE), ("DiskPressure", placement.DISK_PRESSURE),
+                   ("PIDPressure", placement.PID_PRESSURE), ("NetworkUnavailable", placement.NETWORK_UNAVAILABLE))
+
+
+@dataclass(frozen=True)
+class Observed:
+    node: Obj
+    lease: Obj | None
+    ready_pods: list[tuple[Key, Obj]]
+
+
+def wakes(change: Change, mirror: Mirror) -> Iterable[str]:
+    if change.key.resource == "nodes":
+        yield change.key.name
+    elif change.key.resource == LEASES and change.key.namespace == LEASE_NAMESPACE:
+        # A renewal for a node that is well says nothing new: the plan looks again when the lease would run out.
+        node = mirror.get(Key("nodes", "", change.key.name))
+        if node is not None and not is_true(node, "Ready"):
+            yield change.key.name
+
+
+def observe(mirror: Mirror, name: str) -> Observed | None:
+    node = mirror.get(Key("nodes", "", name))
+    if node is None or is_deleting(node):
+        return None
+    pods = [(key, pod) for key, pod in mirror.on_node(name).items() if is_true(pod, "Ready")]
+    return Observed(node, mirror.get(Key(LEASES, LEASE_NAMESPACE, name)), pods)
+
+
+def plan(seen: Observed, now: float) -> Plan:
+    node, actions = seen.node, list[Action]()
+    grace_s = max(GRACE_S, float(at(seen.lease or {}, "spec.leaseDurationSeconds", 0)))
+    silent_from = last_heard(node, seen.lease) + grace_s
+    ready = condition(node, "Ready")
+    if silent_from <= now and not _all_unknown(node):
+        conditions = _unknown_conditions(node, now)
+        actions.append(_status_patch(node, conditions))
+        ready = next(one for one in conditions if one["type"] == "Ready")
+        actions.append(_tell_status(node, "NodeNotReady"))
+    if ready is None or ready["status"] != "True":
+        actions.extend(_pods_not_ready(seen.ready_pods, now))
+    taints = next_taints(node, ready, now)
+    if taints != (at(node, "spec.taints") or []):
+        actions.append(Patch(Key("nodes", "", name_of(node)), uid_of(node), {
+            "metadata": {"resourceVersion": node["metadata"]["resourceVersion"]}, "spec": {"taints": taints or None}}))
+    wake_at = silent_from if silent_from > now else None
+    return Plan(actions, wake_at=wake_at, size=1 + len(seen.ready_pods))
+
+
+def last_heard(node: Obj, lease: Obj | None) -> float:
+    """When the node last gave a sign of life (Unix seconds)."""
+    heard = [from_time(node["metadata"]["creationTimestamp"])]
+    if renewed := at(lease or {}, "spec.renewTime"):
+        heard.append(from_time(renewed))
+    ready = condition(node, "Ready")
+    if ready is not None and ready.get("status") != "Unknown" and ready.get("lastHeartbeatTime"):
+        heard.append(from_time(ready["lastHeartbeatTime"]))
+    return max(heard)
+
+
+def _all_unknown(node: Obj) -> bool:
+    return all((found := condition(node, type_)) is not None and found["status"] == "Unknown" for type_ in REPORTED)
+
+
+def _unknown_conditions(node: Obj, now: float) -> list[Obj]:
+    """Just the reported ones, for a patch that merges conditions by type."""
+    result = []
+    for type_ in REPORTED:
+        old = condition(node, type_)
+        reason, message = SILENT if old is not None else NEVER_HEARD
+        fresh: Obj = {"type": type_, "status": "Unknown", "reason": reason, "message": message,
+                      "lastHeartbeatTime": (old or {}).get("lastHeartbeatTime", node["metadata"]["creationTimestamp"]),
+                      "lastTransitionTime": to_time(now)}
+        result.extend(with_condition([old] if old is not None else [], fresh))
+    return result
+
+
+def _status_patch(node: Obj, conditions: list[Obj]) -> Patch:
+    return Patch(Key("nodes", "", name_of(node)), uid_of(node), {"status": {"conditions": conditions}},
+                 how="strategic", subresource="status")
+
+
+def next_taints(node: Obj, ready: Obj | None, now: float) -> list[Obj]:
+    """The node's taints as its conditions ask for them; taints of others stay, in their order."""
+    wanted: list[tuple[str, str]] = []
+    status = ready["status"] if ready is not None else "Unknown"
+    if status == "False" or ready is None:
+        wanted += [(placement.NOT_READY, "NoSchedule"), (placement.NOT_READY, "NoExecute")]
+    elif status == "Unknown":
+        wanted += [(placement.UNREACHABLE, "NoSchedule"), (placement.UNREACHABLE, "NoExecute")]
+    wanted += [(taint, "NoSchedule") for type_, taint in PRESSURE_TAINTS if is_true(node, type_)]
+    if at(node, "spec.unschedulable", False):
+        wanted.append((placement.UNSCHEDULABLE, "NoSchedule"))
+    current = at(node, "spec.taints") or []
+    kept = [taint for taint in current
+            if taint["key"] not in MANAGED_TAINTS or (taint["key"], taint["effect"]) in wanted]
+    there = {(taint["key"], taint["effect"]) for taint in kept}
+    added = [{"key": key, "effect": effect, "timeAdded": to_time(now)}
+             for key, effect in wanted if (key, effect) not in there]
+    return [*kept, *added]
+
+
+def _pods_not_ready(pods: list[tuple[Key, Obj]], now: float) -> Iterable[Action]:
+    for key, pod in pods:
+        old = condition(pod, "Ready") or {}
+        fresh = {**{name: value for name, value in old.items() if name not in ("reason", "message")},
+                 "type": "Ready", "status": "False", "lastTransitionTime": to_time(now)}
+        yield Patch(key, uid_of(pod), {"status": {"conditions": [fresh]}}, how="strategic", subresource="status")
+        yield Tell(pod, "Warning", "NodeNotReady", "Node is not ready")
+
+
+def _tell_status(node: Obj, status: str) -> Tell:
+    return Tell(node, "Normal", status, f"Node {name_of(node)} status is now: {status}")
+
+
+controller = Controller("node-controller", ("nodes", "pods", LEASES), wakes, observe, plan, workers=32)
