@@ -17,7 +17,7 @@ class MemoryStore:
         return self.history.get(key)
 
     def list(self, resource: str) -> tuple[Sequence[Snapshot], int]:
-        return list(self.history.lane(resource).objects.values()), self.history.revision
+        return self.history.lane(resource).snapshots(), self.history.revision
 
     async def commit(self, key: Key, value: Obj | None, *, expect: int) -> Snapshot | None:
         before = self.history.get(key)

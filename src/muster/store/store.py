@@ -20,6 +20,10 @@ from .history import Change, History, Snapshot
 ANY = -1  # expect whatever is there (or nothing)
 
 
+class StoreUnusable(Exception):
+    """A store that can not be opened.  The message is one sentence that says why and what to do."""
+
+
 class Store(Protocol):
     history: History  # what is durable, and so visible
 
