@@ -1,0 +1,29 @@
+"""What was worked out for an object once, for as long as the very same object comes again.
+
+Objects never change once they are made, so the identity of one is as good a key as its contents, and
+costs nothing to compare: a template that 5,000 pods share is hashed once.  Bounded; the object is kept
+alive as long as its entry, so that no other object can take its identity.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Remembered(Generic[T]):
+    def __init__(self, work_out: Callable[[Any], T], keep: int = 1024):
+        self._work_out = work_out
+        self._keep = keep
+        self._known: dict[int, tuple[Any, T]] = {}
+
+    def __call__(self, obj: Any) -> T:
+        known = self._known.get(id(obj))
+        if known is not None:
+            return known[1]
+        result = self._work_out(obj)
+        if len(self._known) >= self._keep:
+            del self._known[next(iter(self._known))]
+        self._known[id(obj)] = (obj, result)
+        return result

@@ -1,0 +1,269 @@
+"""One pod of a DaemonSet on every node that should run it.
+
+    observe   the set, its pods and revisions (and orphans it may adopt), the nodes
+    decide    claims first: adopt what matches, release what no longer does
+              history: today's template has its revision       (control/revisions.py)
+              chores: a pod where none is, no more than belong (daemonset_places.py)
+              rollout: old pods give way, few at a time        (daemonset_rollout.py)
+              status, and revisions that nobody needs any more
+
+A decision is a function of what was seen and of the time.  The one thing that is not in the cluster is how
+often a failed pod was already replaced on a node: `decide` is handed that memory and returns the next one,
+and `plan` keeps it (upstream keeps it in its controller's memory too; a restart forgets it).
+https://kubernetes.io/docs/concepts/workloads/controllers/daemonset/
+"""
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
+
+from ..api.objects import (
+    Key,
+    Obj,
+    controller_of,
+    is_deleting,
+    labels_of,
+    name_of,
+    namespace_of,
+    uid_of,
+)
+from ..api.selectors import from_label_selector
+from ..client.mirror import Mirror
+from ..control import owners, revisions
+from ..control.plan import Action, Create, Delete, Plan, SetStatus, Tell
+from ..control.runtime import Controller
+from ..store.history import Change
+from .daemonset_nodes import Fit, eligibility
+from .daemonset_places import Failure, Place, places_of, tend
+from .daemonset_pods import pod_maker, template_generation, template_of
+from .daemonset_rollout import Limits, Steps, allows_surge, is_paused, limits_of, roll, strategy_of
+from .daemonset_status import status_of
+from .readiness import NEVER, available_at
+
+RESOURCE = "daemonsets.apps"
+MOST_SETS = 4096  # whose failures are remembered
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """When failed pods were ended, by node.  A new generation of the set starts afresh."""
+
+    generation: int = 0
+    failures: Mapping[str, Failure] = field(default_factory=dict)
+
+
+class Memories(dict[str, Memory]):
+    """The memory of every set, by its uid."""
+
+    def keep(self, uid: str, memory: Memory) -> None:
+        if memory.failures:
+            if uid not in self and len(self) >= MOST_SETS:
+                del self[next(iter(self))]
+            self[uid] = memory
+        else:
+            self.pop(uid, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    daemonset: Obj
+    pods: Sequence[Obj]  # its own, and those of its namespace without a controller
+    nodes: Sequence[Obj]
+    revisions: Sequence[Obj] = ()  # likewise
+    names: Mapping[str, Obj] = field(default_factory=dict)  # every revision of the namespace
+    memory: Memory = Memory()
+    memories: Memories = field(default_factory=Memories)  # where `plan` leaves the next one
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    plan: Plan
+    memory: Memory = Memory()
+
+
+# ------------------------------------------------------------------ when to look
+
+def wakes(change: Change, mirror: Mirror) -> Iterable[Key]:
+    match change.key.resource:
+        case "nodes":
+            return _woken_by_node(change, mirror)
+        case "pods" | revisions.RESOURCE:
+            return _woken_by_dependent(change, mirror)
+        case _:
+            return (change.key,)
+
+
+def _woken_by_node(change: Change, mirror: Mirror) -> list[Key]:
+    """The sets for which the change of the node makes a difference; a heartbeat makes none."""
+    old, new = change.previous, change.value
+    if old is not None and new is not None and _placement_of(old) == _placement_of(new):
+        return []
+    woken = []
+    for (namespace, name), daemonset in mirror.objects(RESOURCE).items():
+        fits = eligibility(template_of(daemonset))
+        before = fits(old) if old is not None else Fit.LEAVE
+        after = fits(new) if new is not None else Fit.LEAVE
+        if before is not after:
+            woken.append(Key(RESOURCE, namespace, name))
+    return woken
+
+
+def _placement_of(node: Obj) -> tuple[object, object]:
+    return node["metadata"].get("labels"), (node.get("spec") or {}).get("taints")
+
+
+def _woken_by_dependent(change: Change, mirror: Mirror) -> list[Key]:
+    """The set that controls the object, before or now; for an orphan, the sets that would adopt it."""
+    old, new = change.previous, change.value
+    before = _set_of(old, mirror) if old is not None else None
+    after = _set_of(new, mirror) if new is not None else None
+    woken = [key for key in dict.fromkeys((before, after)) if key is not None]
+    if new is not None and controller_of(new) is None and (
+            old is None or labels_of(old) != labels_of(new) or controller_of(old) is not None):
+        namespace, labels = namespace_of(new), labels_of(new)
+        for name, daemonset in mirror.in_namespace(RESOURCE, namespace).items():
+            if from_label_selector(daemonset["spec"].get("selector")).matches(labels):
+                woken.append(Key(RESOURCE, namespace, name))
+    return woken
+
+
+def _set_of(obj: Obj, mirror: Mirror) -> Key | None:
+    reference = controller_of(obj)
+    if reference is None or reference["kind"] != "DaemonSet":
+        return None
+    key = Key(RESOURCE, namespace_of(obj), reference["name"])
+    daemonset = mirror.get(key)
+    return key if daemonset is not None and uid_of(daemonset) == reference["uid"] else None
+
+
+# ------------------------------------------------------------------ the look
+
+_MEMORIES: WeakKeyDictionary[Mirror, Memories] = WeakKeyDictionary()
+
+
+def observe(mirror: Mirror, key: Key) -> Observed | None:
+    """None for a set that is being deleted: the garbage collector sees to its pods."""
+    daemonset = mirror.get(key)
+    if daemonset is None or is_deleting(daemonset):
+        return None
+    memories = _MEMORIES.setdefault(mirror, Memories())
+    return Observed(
+        daemonset,
+        pods=owners.candidates(mirror, daemonset, "pods"),
+        nodes=[node for _, node in sorted(mirror.objects("nodes").items(), key=_place)],
+        revisions=owners.candidates(mirror, daemonset, revisions.RESOURCE),
+        names=mirror.in_namespace(revisions.RESOURCE, key.namespace),
+        memory=memories.get(uid_of(daemonset), Memory()),
+        memories=memories,
+    )
+
+
+def _place(item: tuple[tuple[str, str], Obj]) -> tuple[str, str]:
+    return item[0]
+
+
+# ------------------------------------------------------------------ the decision
+
+def plan(seen: Observed, now: float) -> Plan:
+    decision = decide(seen, now)
+    seen.memories.keep(uid_of(seen.daemonset), decision.memory)
+    return decision.plan
+
+
+def decide(seen: Observed, now: float) -> Decision:
+    daemonset, size = seen.daemonset, len(seen.pods) + len(seen.nodes)
+    if selects_everything(daemonset):
+        return Decision(Plan([Tell(daemonset, "Warning", "SelectingAll",
+                                   "This daemon set is selecting all pods. A non-empty selector is required.")]))
+
+    selector = from_label_selector(daemonset["spec"]["selector"])
+    claimed = owners.claim(daemonset, selector, seen.pods, "pods")
+    recorded = owners.claim(daemonset, selector, seen.revisions, revisions.RESOURCE)
+    if claimed.actions or recorded.actions:
+        return Decision(Plan(recorded.actions + claimed.actions, size=size), seen.memory)
+
+    past = revisions.keep(daemonset, template_of(daemonset), recorded.mine, claimed.mine, seen.names)
+    if past.collides:
+        return Decision(Plan([_count_collision(daemonset)], size=size), seen.memory)
+    return _decide_pods(seen, claimed.mine, past, now, size)
+
+
+def _decide_pods(seen: Observed, pods: Sequence[Obj], past: revisions.Past, now: float, size: int) -> Decision:
+    daemonset = seen.daemonset
+    fits = eligibility(template_of(daemonset))
+    judged = [(name_of(node), fits(node)) for node in seen.nodes]
+    desired = sum(fit is Fit.RUN for _, fit in judged)
+    places = places_of(judged, pods)
+    available, settles_at = _availability(pods, daemonset["spec"].get("minReadySeconds") or 0, now)
+    generation = template_generation(daemonset)
+
+    chores = tend(places, daemonset, past.hash, allows_surge(daemonset), available,
+                  _failures(seen, daemonset), now)
+    if settles_at is not None:
+        chores.wake(settles_at)
+    steps = _rollout(daemonset, places, limits_of(daemonset, desired), desired, past.hash, generation, available)
+
+    make = pod_maker(daemonset, past.hash)
+    limit = daemonset["spec"].get("revisionHistoryLimit")
+    actions: list[Action] = [
+        *past.actions,
+        *chores.tell,
+        *(Create(make(node), tell=daemonset) for node in dict.fromkeys(chores.start + steps.start)),
+        *(_end(pod, daemonset) for pod in chores.end + steps.end),
+        *revisions.surplus(past.old, pods, 10 if limit is None else limit),
+    ]
+    status = status_of(daemonset, places, desired, past.hash, generation, available)
+    if status != daemonset.get("status"):
+        actions.append(SetStatus(_key(daemonset), uid_of(daemonset), status))
+    return Decision(Plan(actions, chores.wake_at, size), Memory(_generation(daemonset), chores.failures))
+
+
+def _availability(pods: Iterable[Obj], min_ready_s: int, now: float) -> tuple[set[str], float | None]:
+    """The uids of the available pods, and when the next one becomes it."""
+    available, next_at = set(), NEVER
+    for pod in pods:
+        when = available_at(pod, min_ready_s)
+        if when <= now:
+            available.add(uid_of(pod))
+        elif when < next_at:
+            next_at = when
+    return available, next_at if next_at < NEVER else None
+
+
+def _rollout(daemonset: Obj, places: list[Place], limits: Limits, desired: int, hash: str,
+             generation: str | None, available: set[str]) -> Steps:
+    if strategy_of(daemonset) != "RollingUpdate" or is_paused(daemonset):
+        return Steps()
+    return roll(places, limits, desired, hash, generation, available)
+
+
+def selects_everything(daemonset: Obj) -> bool:
+    selector = daemonset["spec"].get("selector") or {}
+    return not selector.get("matchLabels") and not selector.get("matchExpressions")
+
+
+def _generation(daemonset: Obj) -> int:
+    return (daemonset.get("status") or {}).get("observedGeneration", 0)
+
+
+def _failures(seen: Observed, daemonset: Obj) -> Mapping[str, Failure]:
+    return seen.memory.failures if seen.memory.generation == _generation(daemonset) else {}
+
+
+def _end(pod: Obj, daemonset: Obj) -> Delete:
+    return Delete(Key("pods", namespace_of(pod), name_of(pod)), uid_of(pod), tell=daemonset)
+
+
+def _count_collision(daemonset: Obj) -> SetStatus:
+    status = daemonset.get("status") or {}
+    return SetStatus(_key(daemonset), uid_of(daemonset),
+                     {**status, "collisionCount": (status.get("collisionCount") or 0) + 1})
+
+
+def _key(daemonset: Obj) -> Key:
+    return Key(RESOURCE, namespace_of(daemonset), name_of(daemonset))
+
+
+controller = Controller("daemonset-controller", (RESOURCE, "pods", "nodes", revisions.RESOURCE),
+                        wakes, observe, plan)
