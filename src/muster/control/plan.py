@@ -59,6 +59,7 @@ class Bind:
     key: Key  # the pod
     uid: str
     node: str
+    tell: Obj | None = None  # "Successfully assigned ns/x to node" or why it failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ class Tell:
     type: Literal["Normal", "Warning"]
     reason: str
     message: str
+    field_path: str = ""  # the part it is about: "spec.containers{nginx}"
 
 
 Action = Create | Delete | Replace | Patch | SetStatus | Bind | Tell

@@ -162,11 +162,8 @@ class Runtime:
                 await self._create(action, written)
             case Delete():
                 await self._delete(action, written)
-            case Bind(key, uid, node):
-                body = {"apiVersion": "v1", "kind": "Binding",
-                        "metadata": {"name": key.name, "namespace": key.namespace, "uid": uid},
-                        "target": {"apiVersion": "v1", "kind": "Node", "name": node}}
-                self._note(written, await client.create(body, subresource="binding"))
+            case Bind():
+                await self._bind(action, written)
             case SetStatus(key, uid, status):
                 self._note(written, await client.set_status(key, uid, status))
             case Patch(key, uid, patch, how, subresource):
@@ -197,6 +194,19 @@ class Runtime:
         self._note(written, done)
         if about is not None:
             self._tell(Tell(about, "Normal", "SuccessfulCreate", f"Created {_noun(done)}: {name_of(done)}"))
+
+    async def _bind(self, action: Bind, written: dict[str, int]) -> None:
+        key, about = action.key, action.tell
+        body = {"apiVersion": "v1", "kind": "Binding",
+                "metadata": {"name": key.name, "namespace": key.namespace, "uid": action.uid},
+                "target": {"apiVersion": "v1", "kind": "Node", "name": action.node}}
+        try:
+            self._note(written, await self._client.create(body, subresource="binding"))
+        except (NotFound, Conflict):
+            return  # gone, or bound already: either way there is nothing left to bind
+        if about is not None:
+            where = f"{key.namespace}/{key.name} to {action.node}"
+            self._tell(Tell(about, "Normal", "Scheduled", f"Successfully assigned {where}"))
 
     async def _delete(self, action: Delete, written: dict[str, int]) -> None:
         key, about = action.key, action.tell

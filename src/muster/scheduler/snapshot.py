@@ -1,0 +1,182 @@
+"""What the scheduler decides on: every node with what is taken there, and the pods that wait.
+
+`Snapshot` is kept up to date change by change, so that a look costs what changed and not a walk over all
+pods.  What it hands out (`Room`, `Waiting`) are values: they are replaced, never changed.
+
+A pod that found no place waits until something happens that could help it: a change of the one node it is
+for, or of any node, or a pod that leaves.  `Room.changes` and `Snapshot.changes` count those.
+"""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from ..api.objects import Key, Obj, annotations_of, at, is_deleting, labels_of, name_of, uid_of
+from ..api.placement import Amounts, HostPort, amounts_of, host_ports_of, pinned_node, requests_of
+from ..store.history import Change
+
+FINISHED = ("Succeeded", "Failed")
+DEFAULT_SCHEDULER = "default-scheduler"
+NO_AMOUNTS: Amounts = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What one pod takes of its node."""
+
+    uid: str
+    priority: int
+    amounts: Amounts
+    ports: tuple[HostPort, ...]
+    since: str  # when it was created
+    leaving: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """A node, and what is taken there."""
+
+    name: str
+    node: Obj
+    allocatable: Amounts
+    taken: Amounts = field(default_factory=dict)
+    pods: Mapping[Key, Taken] = field(default_factory=dict)
+    changes: int = 0  # how often something happened here that could help a waiting pod
+
+    @property
+    def ports(self) -> list[HostPort]:
+        return [port for pod in self.pods.values() for port in pod.ports]
+
+    def with_pod(self, key: Key, pod: Taken) -> Room:
+        amounts = dict(self.taken)
+        for name, amount in pod.amounts.items():
+            amounts[name] = amounts.get(name, 0) + amount
+        return replace(self, taken=amounts, pods={**self.pods, key: pod})
+
+    def without_pod(self, key: Key) -> Room:
+        gone = self.pods.get(key)
+        if gone is None:
+            return self
+        amounts = dict(self.taken)
+        for name, amount in gone.amounts.items():
+            amounts[name] = amounts.get(name, 0) - amount
+        return replace(self, taken=amounts, changes=self.changes + 1,
+                       pods={other: pod for other, pod in self.pods.items() if other != key})
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A pod that no node was found for yet."""
+
+    key: Key
+    pod: Obj
+    needs: Taken
+    only_on: str | None  # pinned to one node: nothing else is looked at
+    tried: int = -1  # the count of helpful changes at the last try
+
+
+class Snapshot:
+    def __init__(self) -> None:
+        self.rooms: dict[str, Room] = {}
+        self.waiting: dict[Key, Waiting] = {}
+        self.changes = 0
+        self._homeless: dict[str, dict[Key, Taken]] = {}  # pods whose node is not known (yet)
+
+    def apply(self, change: Change) -> bool:
+        """Takes a change in; True when the scheduler should look."""
+        if change.key.resource == "nodes":
+            return self._apply_node(change)
+        return self._apply_pod(change)
+
+    def ready(self) -> list[Waiting]:
+        """The waiting pods for which something that could help has happened since they were last tried."""
+        return [one for one in self.waiting.values() if one.tried < self._helpful(one)]
+
+    def tried(self, key: Key) -> None:
+        """Notes that a pod found no place as things are now."""
+        if (one := self.waiting.get(key)) is not None:
+            self.waiting[key] = replace(one, tried=self._helpful(one))
+
+    def _helpful(self, one: Waiting) -> int:
+        if one.only_on is None:
+            return self.changes
+        room = self.rooms.get(one.only_on)
+        return room.changes if room is not None else 0
+
+    def _apply_node(self, change: Change) -> bool:
+        name, node, old = change.key.name, change.value, change.previous
+        if node is None:
+            room = self.rooms.pop(name, None)
+            if room is not None and room.pods:
+                self._homeless[name] = dict(room.pods)
+            self.changes += 1
+            return bool(self.waiting)
+        room = self.rooms.get(name)
+        if room is None:
+            room = Room(name, node, amounts_of(at(node, "status.allocatable")))
+            for key, pod in self._homeless.pop(name, {}).items():
+                room = room.with_pod(key, pod)
+        elif old is not None and not _matters(old, node):
+            self.rooms[name] = replace(room, node=node)
+            return False
+        self.changes += 1
+        self.rooms[name] = replace(room, node=node, allocatable=amounts_of(at(node, "status.allocatable")),
+                                   changes=room.changes + 1)
+        return bool(self.waiting)
+
+    def _apply_pod(self, change: Change) -> bool:
+        key, pod, old = change.key, change.value, change.previous
+        if pod is None or at(pod, "status.phase") in FINISHED:
+            self.waiting.pop(key, None)
+            return self._leave(key, (pod or old or {}).get("spec", {}).get("nodeName", ""))
+        node = pod["spec"].get("nodeName", "")
+        if node:
+            self.waiting.pop(key, None)
+            if old is None or not old["spec"].get("nodeName") or is_deleting(old) != is_deleting(pod) \
+                    or at(old, "status.phase") in FINISHED:
+                self._settle(key, node, taken_by(pod))
+            return False
+        if is_deleting(pod) or (pod["spec"].get("schedulerName") or DEFAULT_SCHEDULER) != DEFAULT_SCHEDULER:
+            self.waiting.pop(key, None)
+            return False
+        known = self.waiting.get(key)
+        if known is not None and known.pod["spec"] == pod["spec"]:
+            self.waiting[key] = replace(known, pod=pod)
+            return False
+        self.waiting[key] = Waiting(key, pod, taken_by(pod), pinned_node(pod["spec"]))
+        return True
+
+    def _settle(self, key: Key, node: str, pod: Taken) -> None:
+        room = self.rooms.get(node)
+        if room is None:
+            self._homeless.setdefault(node, {})[key] = pod
+        else:
+            if key in room.pods:
+                room = room.without_pod(key)
+            self.rooms[node] = room.with_pod(key, pod)
+
+    def _leave(self, key: Key, node: str) -> bool:
+        room = self.rooms.get(node)
+        if room is None:
+            if node in self._homeless:
+                self._homeless[node].pop(key, None)
+                if not self._homeless[node]:
+                    del self._homeless[node]
+            return False
+        if key not in room.pods:
+            return False
+        self.rooms[node] = room.without_pod(key)
+        self.changes += 1
+        return bool(self.waiting)
+
+
+def taken_by(pod: Obj) -> Taken:
+    return Taken(uid_of(pod), pod["spec"].get("priority") or 0, requests_of(pod["spec"]),
+                 tuple(host_ports_of(pod["spec"])), pod["metadata"].get("creationTimestamp", ""), is_deleting(pod))
+
+
+def _matters(old: Obj, new: Obj) -> bool:
+    """Could this change of a node let a waiting pod in?  (A heartbeat could not.)"""
+    return (old["spec"] != new["spec"] or labels_of(old) != labels_of(new)
+            or annotations_of(old) != annotations_of(new) or name_of(old) != name_of(new)
+            or at(old, "status.allocatable") != at(new, "status.allocatable"))
