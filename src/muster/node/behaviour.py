@@ -1,0 +1,75 @@
+"""How the nodes of a pool behave: how long they take to pull, start, get ready and stop, what they can not pull.
+
+It comes from the pool's `spec.behaviour`, carried to each of its nodes in one annotation, and a pod may say
+otherwise for itself:
+
+    muster.dev/behaviour: '{"pull": "1s..3s", "missingImages": ["*:broken"]}'      on a Node
+    muster.dev/pull, muster.dev/start, muster.dev/ready, muster.dev/stop: "5s"      on a Pod; ready: "never"
+
+Without a word about readiness a container is ready at once, as on a real node, unless it has a readiness
+probe, which takes up to half a second.
+"""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import orjson
+
+from .durations import AT_ONCE, Range, parse_range
+
+ANNOTATION = "muster.dev/behaviour"
+OF_A_POD = {f"muster.dev/{name}": name for name in ("pull", "start", "ready", "stop")}
+PROBED_READY = Range(0.0, 0.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    pull: Range = Range(1.0, 3.0)
+    start: Range = Range(0.2, 0.6)
+    stop: Range = Range(0.2, 1.0)
+    ready: Range | None = None  # None: at once, or PROBED_READY where there is a readiness probe
+    missing: tuple[str, ...] = ()  # glob patterns of images that can not be pulled
+
+    def ready_range(self, probed: bool) -> Range:
+        return self.ready if self.ready is not None else PROBED_READY if probed else AT_ONCE
+
+
+USUAL = Behaviour()
+INSTANT = Behaviour(AT_ONCE, AT_ONCE, AT_ONCE, AT_ONCE)
+
+
+def from_pool(behaviour: Mapping[str, Any] | None) -> Behaviour:
+    """From a pool's `spec.behaviour`.  A range that can not be read is as if it were not there."""
+    if not behaviour:
+        return USUAL
+    return replace(_with_ranges(USUAL, behaviour), missing=tuple(behaviour.get("missingImages") or ()))
+
+
+@lru_cache(maxsize=256)
+def from_annotation(text: str) -> Behaviour:
+    try:
+        found = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return USUAL
+    return from_pool(found) if isinstance(found, dict) else USUAL
+
+
+def of_pod(usual: Behaviour, annotations: Mapping[str, str]) -> Behaviour:
+    """The node's behaviour towards a pod with these annotations."""
+    own = {name: annotations[key] for key, name in OF_A_POD.items() if key in annotations}
+    return _with_ranges(usual, own) if own else usual
+
+
+def _with_ranges(usual: Behaviour, ranges: Mapping[str, Any]) -> Behaviour:
+    read: dict[str, Range] = {}
+    for name in OF_A_POD.values():
+        text = ranges.get(name)
+        if isinstance(text, str):
+            try:
+                read[name] = parse_range(text)
+            except ValueError:
+                continue
+    return replace(usual, **read) if read else usual  # type: ignore[arg-type]

@@ -1,0 +1,184 @@
+"""A pod's status as the kubelet of v1.32 writes it, from the life of the pod.
+
+Conditions of others (readiness gates, DisruptionTarget, PodScheduled) stay as they are; a condition keeps its
+lastTransitionTime as long as its status stays.
+https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-conditions
+"""
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+
+from ..api.objects import Obj, to_time
+from . import images
+from .life import APP, DONE, EPHEMERAL, INIT, RUNNING, SIDECAR, Life, Part, Run
+
+PHASE_OVER = ("Succeeded", "Failed")
+NEVER_FOUND: Obj = {
+    "exitCode": 137, "finishedAt": None, "reason": "ContainerStatusUnknown", "startedAt": None,
+    "message": "The container could not be located when the pod was terminated",
+}
+_OURS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
+
+
+@lru_cache(maxsize=4096)
+def container_id(uid: str, name: str, restarts: int) -> str:
+    return "containerd://" + hashlib.sha256(f"{uid}/{name}/{restarts}".encode()).hexdigest()
+
+
+def status_of(pod: Obj, life: Life, host_address: str, now: float) -> Obj:
+    old = pod.get("status") or {}
+    if life.verdict is not None and not life.parts:
+        return _refused(old, life)
+    phase = phase_of(pod, life, now)
+    status: Obj = {"conditions": _conditions(pod, life, phase, old, now)}
+    pairs = list(zip(life.parts, life.runs, strict=True))
+    creating = "PodInitializing" if life.parts[0].role in (INIT, SIDECAR) else "ContainerCreating"
+    for field, roles in (("initContainerStatuses", (INIT, SIDECAR)), ("containerStatuses", (APP,)),
+                         ("ephemeralContainerStatuses", (EPHEMERAL,))):
+        told = [_container_status(part, run, life.uid, creating, now) for part, run in pairs if part.role in roles]
+        if told:
+            status[field] = told
+    status["hostIP"] = host_address
+    status["hostIPs"] = [{"ip": host_address}]
+    status["phase"] = phase
+    address = host_address if pod["spec"].get("hostNetwork") else life.address
+    if address and (life.sandbox or old.get("podIP")):
+        status["podIP"] = address
+        status["podIPs"] = [{"ip": address}]
+    for field in ("qosClass", "nominatedNodeName", "resourceClaimStatuses"):
+        if field in old:
+            status[field] = old[field]
+    status["startTime"] = old.get("startTime") or to_time(life.since)
+    if life.verdict is not None:
+        status["reason"], status["message"] = life.verdict
+    return status
+
+
+def _refused(old: Obj, life: Life) -> Obj:
+    assert life.verdict is not None, "a refused pod has a reason"
+    kept = {field: old[field] for field in ("conditions", "qosClass") if field in old}
+    return {**kept, "phase": "Failed", "reason": life.verdict.reason, "message": life.verdict.message,
+            "startTime": old.get("startTime") or to_time(life.since)}
+
+
+def phase_of(pod: Obj, life: Life, now: float) -> str:
+    """https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-phase"""
+    if life.verdict is not None:
+        return "Failed"
+    policy = pod["spec"].get("restartPolicy") or "Always"
+    ended_for_good = life.gone_at is not None
+    apps = []
+    for part, run in zip(life.parts, life.runs, strict=True):
+        if part.role == APP:
+            apps.append(run)
+        elif part.role == INIT and not _is_complete(run):
+            if run.stage == DONE and (policy == "Never" or ended_for_good):
+                return "Failed"
+            if not ended_for_good:
+                return "Pending"
+        elif (part.role == SIDECAR and not run.is_started(now) and run.restarts == 0 and run.ended is None
+              and not ended_for_good):
+            return "Pending"
+    if any(run.stage != RUNNING and run.ended is None for run in apps):
+        return "Pending"
+    if any(run.stage == RUNNING for run in apps):
+        return "Running"
+    if ended_for_good:
+        return "Succeeded" if all(_is_complete(run) for run in apps) else "Failed"
+    if policy == "Always" or any(run.stage != DONE for run in apps):
+        return "Running"
+    return "Succeeded" if all(_is_complete(run) for run in apps) else "Failed"
+
+
+def _is_complete(run: Run) -> bool:
+    return run.stage == DONE and run.ended is not None and run.ended["exitCode"] == 0
+
+
+def _container_status(part: Part, run: Run, uid: str, creating: str, now: float) -> Obj:
+    has_run = run.stage == RUNNING or run.ended is not None
+    last = run.ended
+    if run.stage == RUNNING:
+        state: Obj = {"running": {"startedAt": to_time(run.began)}}
+    elif run.ended is not None and run.waiting is None:
+        state, last = {"terminated": run.ended}, run.before
+    else:
+        reason, message = run.waiting or (creating, "")
+        state = {"waiting": {"message": message, "reason": reason} if message else {"reason": reason}}
+    status: Obj = {"containerID": container_id(uid, part.name, run.restarts)} if has_run else {}
+    status["image"] = images.full_name(part.image) if has_run else part.image
+    status["imageID"] = images.image_id(part.image) if has_run else ""
+    status["lastState"] = {"terminated": last} if last is not None else {}
+    status["name"] = part.name
+    status["ready"] = _is_complete(run) if part.role == INIT else run.is_ready(now) and part.role != EPHEMERAL
+    status["restartCount"] = run.restarts
+    status["started"] = run.is_started(now)
+    status["state"] = state
+    if part.mounts:
+        status["volumeMounts"] = part.mounts
+    return status
+
+
+def _conditions(pod: Obj, life: Life, phase: str, old: Obj, now: float) -> list[Obj]:
+    known = {one["type"]: one for one in old.get("conditions") or ()}
+    stamp = to_time(now)
+    ready = _containers_ready(life, phase, now)
+    whole = ready if ready[0] != "True" else _gates_ready(pod, known)
+    conditions = [
+        _condition(known, "PodReadyToStartContainers", ("True" if life.sandbox else "False", "", ""), stamp),
+        _condition(known, "Initialized", _initialized(life, phase, now), stamp),
+        _condition(known, "Ready", whole, stamp),
+        _condition(known, "ContainersReady", ready, stamp),
+        _condition(known, "PodScheduled", ("True", "", ""), stamp),
+    ]
+    conditions.extend(one for type_, one in known.items() if type_ not in _OURS)
+    return conditions
+
+
+def _condition(known: dict[str, Obj], type_: str, found: tuple[str, str, str], stamp: str) -> Obj:
+    status, reason, message = found
+    old = known.get(type_)
+    if old is not None and old.get("status") == status:
+        stamp = old.get("lastTransitionTime") or stamp
+    condition: Obj = {"lastProbeTime": None, "lastTransitionTime": stamp}
+    if message:
+        condition["message"] = message
+    if reason:
+        condition["reason"] = reason
+    condition["status"], condition["type"] = status, type_
+    return condition
+
+
+def _containers_ready(life: Life, phase: str, now: float) -> tuple[str, str, str]:
+    if phase == "Succeeded":
+        return "False", "PodCompleted", ""
+    if phase == "Failed":
+        return "False", "PodFailed", ""
+    unready = [part.name for part, run in zip(life.parts, life.runs, strict=True)
+               if part.role in (APP, SIDECAR) and not run.is_ready(now)]
+    if unready:
+        return "False", "ContainersNotReady", f"containers with unready status: [{' '.join(unready)}]"
+    return "True", "", ""
+
+
+def _gates_ready(pod: Obj, known: dict[str, Obj]) -> tuple[str, str, str]:
+    """https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-readiness-gate"""
+    complaints = []
+    for gate in pod["spec"].get("readinessGates") or ():
+        type_ = gate["conditionType"]
+        if type_ not in known:
+            complaints.append(f'corresponding condition of pod readiness gate "{type_}" does not exist.')
+        elif known[type_].get("status") != "True":
+            complaints.append(f'the status of pod readiness gate "{type_}" is not "True", but {known[type_]["status"]}')
+    return ("False", "ReadinessGatesNotReady", ", ".join(complaints)) if complaints else ("True", "", "")
+
+
+def _initialized(life: Life, phase: str, now: float) -> tuple[str, str, str]:
+    if phase == "Succeeded":
+        return "True", "PodCompleted", ""
+    incomplete = [part.name for part, run in zip(life.parts, life.runs, strict=True)
+                  if (part.role == INIT and not _is_complete(run))
+                  or (part.role == SIDECAR and not run.is_started(now) and run.restarts == 0 and run.ended is None)]
+    if incomplete:
+        return "False", "ContainersNotInitialized", f"containers with incomplete status: [{' '.join(incomplete)}]"
+    return "True", "", ""
