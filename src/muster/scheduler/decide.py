@@ -107,7 +107,8 @@ def failure(total: int, said: Mapping[str, Refusal], *, preempting: bool, may: b
     reasons = Counter(reason for why in said.values() for reason in why.reasons)
     if len(said) < total:
         reasons[NOT_THIS_NODE] += total - len(said)
-    text = f"0/{total} nodes are available: " + ", ".join(sorted(f"{count} {reason}" for reason, count in reasons.items()))
+    counted = sorted(f"{count} {reason}" for reason, count in reasons.items())
+    text = f"0/{total} nodes are available: {', '.join(counted)}"
     if preempting:
         return text + "."
     if not may:

@@ -20,8 +20,9 @@ def score(pod: Obj, needs: Taken, room: Room) -> float:
     left = FULL * (1 - sum(shares) / len(shares))
     balance = FULL * (1 - (max(shares) - min(shares)) / 2)
     preferred = min(FULL, float(preference_weight(pod["spec"], room.node)))
+    tolerations = pod["spec"].get("tolerations")
     rather_not = sum(1 for taint in at(room.node, "spec.taints") or ()
-                     if taint.get("effect") == PREFER_NO_SCHEDULE and not tolerates(pod["spec"].get("tolerations"), taint))
+                     if taint.get("effect") == PREFER_NO_SCHEDULE and not tolerates(tolerations, taint))
     return left + balance + 2 * preferred + 3 * FULL / (1 + rather_not)
 
 

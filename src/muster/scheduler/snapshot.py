@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from ..api.objects import Key, Obj, annotations_of, at, is_deleting, labels_of, name_of, uid_of
+from ..api.objects import Key, Obj, annotations_of, at, condition, is_deleting, labels_of, name_of, uid_of
 from ..api.placement import Amounts, HostPort, amounts_of, host_ports_of, pinned_node, requests_of
 from ..store.history import Change
 
@@ -89,8 +89,12 @@ class Snapshot:
         return self._apply_pod(change)
 
     def ready(self) -> list[Waiting]:
-        """The waiting pods for which something that could help has happened since they were last tried."""
-        return [one for one in self.waiting.values() if one.tried < self._helpful(one)]
+        """The waiting pods for which something that could help has happened since they were last tried.
+
+        One that was never told why it waits is tried again too: its binding must have failed on the way.
+        """
+        return [one for one in self.waiting.values()
+                if one.tried < self._helpful(one) or condition(one.pod, "PodScheduled") is None]
 
     def tried(self, key: Key) -> None:
         """Notes that a pod found no place as things are now."""
