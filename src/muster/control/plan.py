@@ -71,6 +71,7 @@ class Tell:
     reason: str
     message: str
     field_path: str = ""  # the part it is about: "spec.containers{nginx}"
+    host: str = ""  # the node it is told from, where one source speaks for many
 
 
 Action = Create | Delete | Replace | Patch | SetStatus | Bind | Tell
