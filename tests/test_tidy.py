@@ -1,0 +1,87 @@
+"""Properties of the code itself: who may import whom, who may ask the time, what decides must be pure."""
+import ast
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "src" / "muster"
+FLOORS = {"api": 0, "store": 1, "server": 2, "client": 3, "control": 4, "controllers": 5, "scheduler": 5, "node": 5,
+          "network": 5, "rehearsal": 6, "cli": 7, "dashboard": 7}
+# Beside the floors: what composes them, and what it is composed from.
+BESIDE = {"app", "clock", "bootstrap", "request", "data_directory", "__main__", "cluster"}
+AMBIENT = {"time.time", "time.monotonic", "time.sleep", "datetime.now", "datetime.utcnow", "random.random",
+           "random.choice", "random.uniform", "random.Random", "uuid.uuid4", "uuid.uuid1", "os.urandom",
+           "secrets.token_hex", "secrets.token_bytes"}
+MAY_BE_AMBIENT = {"clock.py", "app.py"}
+PURE = ("api/", "controllers/", "scheduler/", "node/plan.py", "control/plan.py", "control/revisions.py",
+        "control/owners.py")
+
+
+def modules():
+    for path in sorted(PACKAGE.rglob("*.py")):
+        yield path.relative_to(PACKAGE).as_posix(), ast.parse(path.read_text())
+
+
+def imported(name: str, tree: ast.AST):
+    """The first step below `muster` of each module that this one imports."""
+    depth = name.count("/")
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level == depth + 1:
+            for module in [node.module] if node.module else [alias.name for alias in node.names]:
+                yield module.split(".")[0], node.lineno
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and (node.module or "").startswith("muster."):
+            yield node.module.split(".")[1], node.lineno
+
+
+def test_imports_point_down():
+    wrong = []
+    for name, tree in modules():
+        floor = name.split("/")[0]
+        if floor not in FLOORS:
+            continue
+        for other, line in imported(name, tree):
+            if other in FLOORS and other != floor and FLOORS[other] >= FLOORS[floor] or \
+                    other in BESIDE - {"clock"} and FLOORS[floor] < FLOORS["cli"]:
+                wrong.append(f"{name}:{line} imports {other}")
+    assert not wrong
+
+
+def test_every_part_has_a_floor():
+    parts = {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert parts <= set(FLOORS)
+
+
+def test_nobody_but_the_clock_is_ambient():
+    wrong = [f"{name}:{node.lineno} {ast.unparse(node.func)}"
+             for name, tree in modules() if name not in MAY_BE_AMBIENT
+             for node in ast.walk(tree)
+             if isinstance(node, ast.Call) and ast.unparse(node.func) in AMBIENT]
+    assert not wrong
+
+
+def test_decisions_are_pure():
+    """What decides holds no `async`, no logger and no open()."""
+    wrong = [f"{name}:{node.lineno}" for name, tree in modules() if name.startswith(PURE)
+             for node in ast.walk(tree)
+             if isinstance(node, ast.AsyncFunctionDef | ast.Await)
+             or isinstance(node, ast.Call) and ast.unparse(node.func) in ("logging.getLogger", "open", "print")]
+    assert not wrong
+
+
+def test_every_module_says_why_it_exists():
+    silent = [name for name, tree in modules() if name != "__init__.py" and not name.endswith("/__init__.py")
+              and not ast.get_docstring(tree)]
+    assert not silent
+
+
+def test_no_vague_names():
+    vague = re.compile(r"(utils?|helpers?|managers?|misc|common|base|impl)$")
+    wrong = [name for name, _ in modules() if any(vague.search(part) for part in name[:-3].split("/"))]
+    assert not wrong
+
+
+def test_nothing_is_left_unfinished():
+    marks = re.compile(r"\b(TODO|FIXME|XXX)\b|NotImplementedError")
+    wrong = [f"{path.relative_to(ROOT)}:{number}" for path in sorted(PACKAGE.rglob("*.py"))
+             for number, line in enumerate(path.read_text().splitlines(), 1) if marks.search(line)]
+    assert not wrong
