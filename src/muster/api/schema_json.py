@@ -23,18 +23,32 @@ def decode_json(body: bytes, find_duplicates: bool) -> tuple[Any, list[str]]:
     except orjson.JSONDecodeError as wrong:
         raise BadRequest(f"couldn't get version/kind; json parse error: {_complaint(body, wrong)}") from None
     # Brackets in texts count too, so this only ever looks twice at what is shallow.
-    if body.count(b"{") + body.count(b"[") > DEEPEST and _is_deeper(value, DEEPEST):
+    if body.count(b"{") + body.count(b"[") > DEEPEST and is_deeper(value, DEEPEST):
         raise BadRequest(f"couldn't get version/kind; json parse error: exceeded max depth of {DEEPEST}")
     return value, _duplicates(body) if find_duplicates else []
 
 
-def _is_deeper(value: Any, levels: int) -> bool:
+def is_deeper(value: Any, levels: int) -> bool:
+    """Whether objects and lists nest deeper than that."""
     level = [value] if isinstance(value, (dict, list)) else []
     while level and levels:
         levels -= 1
         level = [inner for outer in level for inner in (outer.values() if outer.__class__ is dict else outer)
                  if inner.__class__ is dict or inner.__class__ is list]
     return bool(level)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Equal as JSON: 1 and 1.0 are, 1 and true are not."""
+    if one is other:
+        return True
+    if isinstance(one, bool) or isinstance(other, bool):
+        return False
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    return one == other
 
 
 def _duplicates(body: bytes) -> list[str]:

@@ -54,8 +54,8 @@ def check_kind(obj: Any, group: str, version: str, name: str) -> None:
     """Raises BadRequest for a body that is no object, or says it is of another kind."""
     if not isinstance(obj, dict):
         raise BadRequest(
-            f"the object provided is unrecognized (must be of type {name}): couldn't get version/kind; json parse "
-            f"error: json: cannot unmarshal {_json_type(obj)} into Go value of type struct")
+            f"the object provided is unrecognized (must be of type {name}): couldn't get version/kind; "
+            f"json parse error: json: cannot unmarshal {json_type(obj)} into Go value of type struct")
     api_version = f"{group}/{version}" if group else version
     said_version, said_name = obj.get("apiVersion") or api_version, obj.get("kind") or name
     if said_name != name:
@@ -96,7 +96,8 @@ def _dotted(path: Path) -> str:
     return text.removeprefix(".")
 
 
-def _json_type(value: Any) -> str:
+def json_type(value: Any) -> str:
+    """What Go calls it in an error."""
     if isinstance(value, bool):
         return "bool"
     return {str: "string", list: "array", dict: "object", type(None): "null"}.get(type(value), "number")
@@ -108,7 +109,7 @@ def _text(wanted: str) -> Reader:
     def read(value: Any, path: Path, unknown: Unknown) -> Any:
         if value.__class__ is str:
             return value
-        raise WrongType(_json_type(value), wanted)
+        raise WrongType(json_type(value), wanted)
     return read
 
 
@@ -118,7 +119,7 @@ def _integer(wanted: str, bits: int) -> Reader:
     def read(value: Any, path: Path, unknown: Unknown) -> Any:
         if value.__class__ is int and low <= value <= high:
             return value
-        found = _json_type(value)
+        found = json_type(value)
         raise WrongType(f"number {_number(value)}" if found == "number" else found, wanted)
     return read
 
@@ -132,13 +133,13 @@ def _number(value: float) -> str:
 def _boolean(value: Any, path: Path, unknown: Unknown) -> Any:
     if value.__class__ is bool:
         return value
-    raise WrongType(_json_type(value), "bool")
+    raise WrongType(json_type(value), "bool")
 
 
 def _double(value: Any, path: Path, unknown: Unknown) -> Any:
     if value.__class__ is float or value.__class__ is int:
         return value
-    raise WrongType(_json_type(value), "float64")
+    raise WrongType(json_type(value), "float64")
 
 
 def _quantity(value: Any, path: Path, unknown: Unknown) -> Any:
@@ -147,13 +148,13 @@ def _quantity(value: Any, path: Path, unknown: Unknown) -> Any:
         return value if written == value else written
     if value.__class__ is int or value.__class__ is float:
         return canonical(value)
-    return canonical(_json_type(value))  # raises, as anything that is no quantity does
+    return canonical(json_type(value))  # raises, as anything that is no quantity does
 
 
 def _formatted(canonical_form: Callable[[str], str], wanted: str) -> Reader:
     def read(value: Any, path: Path, unknown: Unknown) -> Any:
         if value.__class__ is not str:
-            raise WrongType(_json_type(value), wanted)
+            raise WrongType(json_type(value), wanted)
         written = canonical_form(value)
         return value if written == value else written
     return read
@@ -233,7 +234,7 @@ def _object(struct: str, wanted: str, readers: dict[str, Reader], rest: Reader |
 
     def read(value: Any, path: Path, unknown: Unknown) -> Any:
         if value.__class__ is not dict:
-            raise WrongType(_json_type(value), wanted)
+            raise WrongType(json_type(value), wanted)
         changed: dict[str, Any] | None = None
         key = ""
         try:
@@ -271,7 +272,7 @@ def _with_changes(value: Obj, changed: dict[str, Any]) -> Obj:
 def _list(item: Reader, wanted: str, zero: Any) -> Reader:
     def read(value: Any, path: Path, unknown: Unknown) -> Any:
         if value.__class__ is not list:
-            raise WrongType(_json_type(value), wanted)
+            raise WrongType(json_type(value), wanted)
         result: list[Any] | None = None
         for index, inner in enumerate(value):
             after = zero if inner is None else item(inner, (path, index), unknown)
@@ -286,7 +287,7 @@ def _list(item: Reader, wanted: str, zero: Any) -> Reader:
 def _map(item: Reader, wanted: str, zero: Any) -> Reader:
     def read(value: Any, path: Path, unknown: Unknown) -> Any:
         if value.__class__ is not dict:
-            raise WrongType(_json_type(value), wanted)
+            raise WrongType(json_type(value), wanted)
         result: Obj | None = None
         for key, inner in value.items():
             if item is _STRING and inner.__class__ is str:
