@@ -1,0 +1,238 @@
+"""The composition root: which parts a cluster is made of, and how they are handed to each other.
+
+    Cluster   store, registry, mirror, controllers, scheduler, nodes: the same in real and in virtual time
+    serve     a Cluster on disk, behind HTTPS, until it is told to stop
+
+Parts get what they need as constructor arguments; nothing registers itself anywhere.
+"""
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from . import bootstrap
+from .api.apply import apply_patch, recorded
+from .api.errors import AlreadyExists, NotFound
+from .api.kinds.built_in import BUILT_IN
+from .api.kinds.catalogue import Kinds
+from .api.objects import Key, Obj, name_of, with_
+from .api.schema import Schema
+from .client.local import LocalClient
+from .client.mirror import Mirror
+from .clock import Clock
+from .control.events import Recorder
+from .control.runtime import Controller, Runtime
+from .controllers import (
+    event_expiry,
+    node_lifecycle,
+    node_pool,
+    pod_garbage,
+    service_account,
+    taint_eviction,
+)
+from .controllers.daemonset import daemonset_controller
+from .controllers.garbage_collector import garbage_collector
+from .controllers.namespace import namespace_controller
+from .controllers.root_certificate import root_certificate
+from .data_directory import Unusable
+from .manifests import read_manifests
+from .node.fleet import Fleet
+from .request import Request
+from .scheduler.decide import scheduler
+from .server.registry import Registry
+from .store.memory import MemoryStore
+from .store.store import Store
+
+log = logging.getLogger(__name__)
+
+SYSTEM = "system:serviceaccount:kube-system:"
+DEFAULT_NODES = 3
+POOLS = "nodepools.muster.dev"
+
+
+class Cluster:
+    """Everything between a store and its clients.  `run` works until it is cancelled."""
+
+    def __init__(self, store: Store, clock: Clock, *, ca_certificate: str = ""):
+        self.clock = clock
+        self.store = store
+        self.kinds = Kinds(BUILT_IN)
+        self.schema = Schema.load()
+        self.registry = Registry(store, self.kinds, self.schema, clock)
+        self.mirror = Mirror(self.client("system:muster"), [kind.resource for kind in self.kinds.stored()])
+        self._recorders: list[Recorder] = []
+        self.runtimes = [self._runtime(controller) for controller in self._controllers(ca_certificate)]
+        self.fleet = Fleet(self.client("system:node"), self.mirror, clock, tell=self._recorder("kubelet"))
+
+    def client(self, user: str) -> LocalClient:
+        return LocalClient(self.registry, user)
+
+    def _controllers(self, ca_certificate: str) -> Iterable[Controller]:
+        yield daemonset_controller()
+        yield scheduler()
+        yield node_pool.controller
+        yield node_lifecycle.controller
+        yield taint_eviction.controller
+        yield pod_garbage.controller
+        yield garbage_collector(self.kinds)
+        yield namespace_controller(self.kinds)
+        yield service_account.controller
+        yield event_expiry.controller
+        if ca_certificate:
+            yield root_certificate(ca_certificate)
+
+    def _runtime(self, controller: Controller) -> Runtime:
+        client = self.client(SYSTEM + (controller.account or controller.name))
+        return Runtime(controller, self.mirror, client, self.clock, self.kinds, self._recorder(controller.name))
+
+    def _recorder(self, component: str) -> Recorder:
+        recorder = Recorder(self.client(SYSTEM + component), self.clock, component)
+        self._recorders.append(recorder)
+        return recorder
+
+    async def create_missing(self, objects: Iterable[Obj]) -> None:
+        client = self.client("system:apiserver")
+        for obj in objects:
+            with contextlib.suppress(AlreadyExists):
+                await client.create(obj)
+
+    async def apply(self, manifest: Obj, *, user: str = "kubernetes-admin") -> Obj:
+        """Creates or changes one object as `kubectl apply` would."""
+        client = self.client(user)
+        kind = self.kinds.named(manifest.get("apiVersion", ""), manifest.get("kind", ""))
+        if kind is None:
+            raise NotFound(f'no matches for kind "{manifest.get("kind")}" in version "{manifest.get("apiVersion")}"')
+        if kind.namespaced and not manifest["metadata"].get("namespace"):
+            manifest = with_(manifest, "metadata.namespace", "default")
+        key = self.kinds.key_of(manifest)
+        try:
+            current = await client.get(key)
+        except NotFound:
+            return await client.create(recorded(manifest))
+        patch = apply_patch(current, manifest, self.schema.definition_of(kind), self.schema)
+        return await client.patch(key, patch, how="strategic")
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.mirror.run(), name="mirror")
+            for recorder in self._recorders:
+                group.create_task(recorder.run(), name="events")
+            for runtime in self.runtimes:
+                group.create_task(runtime.run(), name=runtime.controller.name)
+            group.create_task(self.fleet.run(), name="fleet")
+
+
+@contextlib.asynccontextmanager
+async def running(cluster: Cluster) -> AsyncIterator[Cluster]:
+    """The cluster at work, with its first objects in place and its mirror filled."""
+    work = asyncio.create_task(cluster.run(), name="cluster")
+    try:
+        ready = asyncio.create_task(cluster.mirror.synced())
+        await asyncio.wait({work, ready}, return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            ready.cancel()
+            work.result()
+        yield cluster
+    finally:
+        work.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await work
+
+
+# ------------------------------------------------------------------ a cluster that kubectl talks to
+
+def serve(request: Request, ready: Callable[[str, str], None]) -> None:
+    """Runs a cluster until SIGTERM or SIGINT; calls `ready(url, kubeconfig path)` once it can be used."""
+    import uvloop
+
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    # The store's writer thread needs the interpreter twice a flush; by default it would wait 5 ms each time.
+    sys.setswitchinterval(0.0005)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner, \
+            ThreadPoolExecutor(max_workers=1, thread_name_prefix="store") as executor:
+        runner.run(_serve(request, ready, executor))
+
+
+async def _serve(request: Request, ready: Callable[[str, str], None], executor: ThreadPoolExecutor) -> None:
+    from .client.kubeconfig import write_kubeconfig
+    from .server import certificates
+    from .server.http import Application
+    from .server.serving import serving
+
+    data, clock = request.data, Clock(seed=request.seed)
+    manifests = [obj for file in request.files for obj in read_manifests(file)]
+    store = await _open_store(request, executor)
+    try:
+        issued = certificates.prepare(data.certificates, clock.now(), [request.host])
+        cluster = Cluster(store, clock, ca_certificate=issued.ca.decode())
+        application = Application(cluster.registry, clock, logs=cluster.fleet.logs)
+        stopping = _stop_on_signal()
+        port = request.port or data.last_port()
+        async with serving(application, request.host, port, issued, any_port=not request.port) as front:
+            await cluster.create_missing(bootstrap.first_objects(request.host, front.port))
+            await _set_up_pools(cluster, request)
+            write_kubeconfig(data.kubeconfig, front.url, issued.ca, issued.admin, issued.admin_key)
+            async with running(cluster):
+                for manifest in manifests:
+                    await cluster.apply(manifest)
+                data.say_running(front.url, front.port)
+                _settle_memory()
+                ready(front.url, str(data.kubeconfig))
+                await stopping.wait()
+        data.say_stopped(front.port)
+    finally:
+        await store.close()
+
+
+async def _open_store(request: Request, executor: ThreadPoolExecutor) -> Store:
+    if request.store == "memory":
+        return MemoryStore()
+    from .store.sqlite import SqliteStore
+    from .store.store import StoreUnusable
+    loop = asyncio.get_running_loop()
+
+    def off_loop(function: Callable[..., Any], *arguments: Any) -> asyncio.Future[Any]:
+        return loop.run_in_executor(executor, function, *arguments)
+
+    try:
+        return SqliteStore.open(request.data.database, off_loop=off_loop)
+    except StoreUnusable as error:
+        raise Unusable(str(error)) from error
+
+
+async def _set_up_pools(cluster: Cluster, request: Request) -> None:
+    """Makes the pools that were asked for, changes those that are there, and never leaves a new cluster bare."""
+    client = cluster.client("system:apiserver")
+    existing = {name_of(pool) for pool in (await client.list(POOLS)).items}
+    pools = list(request.pools)
+    if not existing and not pools:
+        pools.append(bootstrap.node_pool("default-pool", DEFAULT_NODES, behaviour=request.behaviour))
+    for pool in pools:
+        if name_of(pool) in existing:
+            await client.patch(Key(POOLS, "", name_of(pool)), {"spec": pool["spec"]})
+        else:
+            await client.create(pool)
+    if request.behaviour is not None:
+        for name in sorted(existing - {name_of(pool) for pool in pools}):
+            await client.patch(Key(POOLS, "", name), {"spec": {"behaviour": request.behaviour}})
+
+
+def _stop_on_signal() -> asyncio.Event:
+    stopping, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopping.set)
+    return stopping
+
+
+def _settle_memory() -> None:
+    """What is loaded now stays for good: a full collection over it would pause every request."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
