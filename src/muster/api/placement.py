@@ -105,7 +105,7 @@ _INTEGER = re.compile(r"[+-]?[0-9]+", re.ASCII)
 
 def _holds(requirement: Obj, found: str | None) -> bool:
     """One expression of a node selector against the node's value (None: the node has no such label)."""
-    values = requirement.get("values") or ()
+    values: list[str] = requirement.get("values") or []
     match requirement.get("operator"):
         case "In":
             return found is not None and found in values

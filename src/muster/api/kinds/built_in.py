@@ -4,7 +4,23 @@ Adding a kind is one file in this folder and one line here.
 """
 from __future__ import annotations
 
+from .authorization import SELF_SUBJECT_ACCESS_REVIEW
+from .config_map import CONFIG_MAP
+from .endpoint_slice import ENDPOINT_SLICE
+from .endpoints import ENDPOINTS
+from .event import EVENT, NEWER_EVENT
 from .kind import Kind
+from .lease import LEASE
+from .limit_range import LIMIT_RANGE
+from .namespace import NAMESPACE
+from .node import NODE
+from .node_pool import NODE_POOL
+from .resource_quota import RESOURCE_QUOTA
+from .secret import SECRET
+from .service import SERVICE
+from .service_account import SERVICE_ACCOUNT
 
 BUILT_IN: tuple[Kind, ...] = (
+    NAMESPACE, NODE, CONFIG_MAP, SECRET, SERVICE, ENDPOINTS, SERVICE_ACCOUNT, EVENT, LIMIT_RANGE, RESOURCE_QUOTA,
+    ENDPOINT_SLICE, NEWER_EVENT, LEASE, SELF_SUBJECT_ACCESS_REVIEW, NODE_POOL,
 )

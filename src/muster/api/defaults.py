@@ -1,0 +1,51 @@
+"""Filling in what a user left out, without copying what needs nothing.
+
+Each function hands back the very object it was given where there is nothing to fill, so that a stored
+object that passes through defaulting again stays shared.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .objects import Obj
+
+
+def filled(obj: Obj, **values: Any) -> Obj:
+    """`filled(port, protocol="TCP")`: the fields that are missing or null get these values."""
+    missing = {name: value for name, value in values.items() if obj.get(name) is None}
+    return {**obj, **missing} if missing else obj
+
+
+def put(obj: Obj, field: str, value: Any) -> Obj:
+    """A copy with the field set; the object itself where it already holds this very value."""
+    if field in obj and obj[field] is value:
+        return obj
+    return {**obj, field: value}
+
+
+def inside(obj: Obj, field: str, change: Callable[[Obj], Obj]) -> Obj:
+    """`change` applied to what the field holds, if it holds anything."""
+    inner = obj.get(field)
+    return obj if inner is None else put(obj, field, change(inner))
+
+
+def each(obj: Obj, field: str, change: Callable[[Obj], Obj]) -> Obj:
+    """`change` applied to every item of the list in that field."""
+    items = obj.get(field)
+    if not items:
+        return obj
+    changed = [change(item) for item in items]
+    if all(new is old for new, old in zip(changed, items, strict=True)):
+        return obj
+    return {**obj, field: changed}
+
+
+def kept(new: Obj, old: Obj, *fields: str) -> Obj:
+    """`new` with these top-level fields as they are in `old` (left out where `old` has none)."""
+    for field in fields:
+        if field in old:
+            new = put(new, field, old[field])
+        elif field in new:
+            new = {name: value for name, value in new.items() if name != field}
+    return new
