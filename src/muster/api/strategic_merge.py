@@ -112,7 +112,8 @@ class _Merge:
             raise _wrong_order()
         if not isinstance(order, list) or not isinstance(merged, list):
             raise _wrong_order()
-        arranged = _arranged(merged, order, before if isinstance(before, list) else [], key)
+        server = _server_order(before, merged, key) if isinstance(before, list) else []
+        arranged = _arranged(merged, order, server, key)
         return before if isinstance(before, list) and _identical(arranged, before) else arranged
 
     def _value_of_list(self, before: Any, change: list[Any], field: Field | None) -> Any:
@@ -174,8 +175,8 @@ def _directed(patch: Obj) -> Obj:
 
 
 def _unknown_directive(directive: Any) -> BadRequest:
-    return BadRequest(f"unknown patch type {orjson.dumps(directive).decode()} in $patch: "
-                      "must be replace or delete")
+    shown = directive if isinstance(directive, str) else orjson.dumps(directive).decode()
+    return BadRequest(f"unknown patch type: {shown} in map: $patch must be replace or delete")
 
 
 def _wrong_order() -> BadRequest:
@@ -248,8 +249,7 @@ def _identity(value: Any) -> Any:
 def _places(items: Iterable[Any], key: str) -> dict[Any, int]:
     """Where each item is: by its key, or by itself in a list of plain values.  The first of equals counts."""
     places: dict[Any, int] = {}
-    for place, item in enumerate(items):
-        identity = _identity(_key_of(item, key) if key else item)
+    for place, identity in enumerate(_identities(items, key)):
         places.setdefault(identity, place)
     return places
 
@@ -260,13 +260,26 @@ def _check_order(changes: list[Any], order: Any, key: str) -> None:
         raise _wrong_order()
     places = _places(order, key)
     last = -1
-    for change in changes:
-        place = places.get(_identity(_key_of(change, key) if key else change), -1)
+    for identity in _identities(changes, key):
+        place = places.get(identity, -1)
         if place < last or place < 0:
             listed, wanted = orjson.dumps(changes).decode(), orjson.dumps(order).decode()
             raise BadRequest(f"The order in patch list:\n{listed}\n "
                              f"doesn't match $setElementOrder list:\n{wanted}\n")
         last = place
+
+
+def _server_order(before: list[Any], merged: list[Any], key: str) -> list[Any]:
+    """The list as the server had it; the places of deleted items go to new ones, as upstream does it."""
+    there, left = _identities(before, key), _identities(merged, key)
+    known, staying = set(there), set(left)
+    kept = [item for item, identity in zip(before, there, strict=True) if identity in staying]
+    new = [item for item, identity in zip(merged, left, strict=True) if identity not in known]
+    return [*kept, *new][:len(before)]
+
+
+def _identities(items: Iterable[Any], key: str) -> list[Any]:
+    return [_identity(_key_of(item, key) if key else item) for item in items]
 
 
 def _arranged(merged: list[Any], order: list[Any], original: list[Any], key: str) -> list[Any]:
@@ -275,7 +288,7 @@ def _arranged(merged: list[Any], order: list[Any], original: list[Any], key: str
     An item that only the server has goes before the first ordered item that came after it.
     """
     ordered_places, server_places = _places(order, key), _places(original, key)
-    identities = [_identity(_key_of(item, key) if key else item) for item in merged]
+    identities = _identities(merged, key)
     ordered = [(one, item) for one, item in zip(identities, merged, strict=True) if one in ordered_places]
     others = [(one, item) for one, item in zip(identities, merged, strict=True) if one not in ordered_places]
     ordered.sort(key=lambda pair: ordered_places[pair[0]])
