@@ -48,6 +48,8 @@ class Subresource:
     group: str = ""
     version: str = ""
     fields: tuple[str, ...] = ()
+    # For plain ones other than "status" (that has `validate_status_update`): (new, old), after `Kind.validate`.
+    validate: Callable[[Obj, Obj], list[Cause]] | None = None
 
 
 def _same(obj: Obj) -> Obj:
@@ -95,6 +97,7 @@ class Kind:
     to_stored: Callable[[Obj], Obj] = _same
     from_stored: Callable[[Obj], Obj] = _same
     validate: Callable[[Obj], list[Cause]] = _nothing
+    validate_create: Callable[[Obj], list[Cause]] = _nothing  # in addition to `validate`
     validate_update: Callable[[Obj, Obj], list[Cause]] = _nothing_update  # (new, old); in addition to `validate`
     validate_status_update: Callable[[Obj, Obj], list[Cause]] = _nothing_update
     # How long deletion leaves the object in place, given what the caller asked for (None: did not say).

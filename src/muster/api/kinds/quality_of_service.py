@@ -1,0 +1,37 @@
+"""The quality of service class of a pod: who is killed first when a node runs out of memory.
+
+Guaranteed: every container limits cpu and memory, and requests as much.  BestEffort: no container requests or
+limits either.  Burstable: all others.  It is decided once, when the pod is created, and never changes.
+
+https://kubernetes.io/docs/concepts/workloads/pods/pod-qos/
+"""
+from __future__ import annotations
+
+from ..objects import Obj
+from ..quantities import Number, parse
+
+_COUNTED = ("cpu", "memory")
+
+
+def qos_class(pod: Obj) -> str:
+    spec = pod.get("spec") or {}
+    guaranteed, requested = True, False
+    for field in ("containers", "initContainers"):
+        for container in spec.get(field) or ():
+            resources = container.get("resources") or {}
+            requests, limits = resources.get("requests") or {}, resources.get("limits") or {}
+            for resource in _COUNTED:
+                limit = _amount(limits.get(resource, 0))
+                request = _amount(requests.get(resource, limit))
+                requested = requested or request > 0 or limit > 0
+                guaranteed = guaranteed and limit > 0 and request == limit
+    if not requested:
+        return "BestEffort"
+    return "Guaranteed" if guaranteed else "Burstable"
+
+
+def _amount(text: str | Number) -> Number:
+    try:
+        return parse(text)
+    except ValueError:  # validation says so
+        return 0

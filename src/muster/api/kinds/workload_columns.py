@@ -1,0 +1,35 @@
+"""Cells that the kinds with a pod template share: containers, images, selectors."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import BadRequest
+from ..objects import Obj, at
+from ..selectors import from_label_selector
+from ..tables import NONE
+
+
+def containers(path: str) -> Any:
+    """The names of the containers in the pod spec at `path`: "app,proxy"."""
+    return lambda obj, now: ",".join(one.get("name", "") for one in at(obj, f"{path}.containers", ()))
+
+
+def images(path: str) -> Any:
+    return lambda obj, now: ",".join(one.get("image", "") for one in at(obj, f"{path}.containers", ()))
+
+
+def labels_text(labels: Mapping[str, str] | None) -> str:
+    """`a=true,b=linux`, sorted; `<none>` for no labels."""
+    return ",".join(f"{key}={value}" for key, value in sorted((labels or {}).items())) or NONE
+
+
+def selector_text(selector: Mapping[str, Any] | None) -> str:
+    try:
+        return str(from_label_selector(selector)) or NONE
+    except BadRequest:
+        return "<error>"
+
+
+def selector(obj: Obj, now: float) -> str:
+    return selector_text(at(obj, "spec.selector"))
