@@ -1,7 +1,7 @@
 """How the nodes of a pool behave: how long they take to pull, start, get ready and stop, what they can not pull.
 
-It comes from the pool's `spec.behaviour`, carried to each of its nodes in one annotation, and a pod may say
-otherwise for itself:
+It comes from the `spec.behaviour` of the node's pool, at any time as it stands there.  A node and a pod may say
+otherwise for themselves:
 
     muster.dev/behaviour: '{"pull": "1s..3s", "missingImages": ["*:broken"]}'      on a Node
     muster.dev/pull, muster.dev/start, muster.dev/ready, muster.dev/stop: "5s"      on a Pod; ready: "never"
@@ -18,7 +18,7 @@ from typing import Any
 
 import orjson
 
-from .durations import AT_ONCE, Range, parse_range
+from .durations import AT_ONCE, Range, read_range
 
 ANNOTATION = "muster.dev/behaviour"
 OF_A_POD = {f"muster.dev/{name}": name for name in ("pull", "start", "ready", "stop")}
@@ -69,7 +69,7 @@ def _with_ranges(usual: Behaviour, ranges: Mapping[str, Any]) -> Behaviour:
         text = ranges.get(name)
         if isinstance(text, str):
             try:
-                read[name] = parse_range(text)
+                read[name] = read_range(text)
             except ValueError:
                 continue
     return replace(usual, **read) if read else usual  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from ..api.objects import to_time
-from .durations import parse_duration
+from .durations import sleep_length
 
 SHELLS = ("sh", "bash", "ash", "dash")
 ONE_LINER_LASTS_S = 2.0
@@ -85,9 +85,9 @@ def _step(words: list[str]) -> _Step | None:
             return _Step(0.0, int(rest[0]) % 256 if rest and rest[0].isdigit() else 0, ends_script=True)
         case ["sleep", *lengths] if lengths:
             try:
-                return _Step(sum(parse_duration(length) for length in lengths), 0)
-            except ValueError:
-                return _Step(0.0, 1, (f"sleep: invalid time interval '{lengths[0]}'",))
+                return _Step(sum(sleep_length(length) for length in lengths), 0)
+            except ValueError as refused:
+                return _Step(0.0, 1, (str(refused),))
         case ["echo", *rest]:
             flags = [word for word in rest[:1] if word in ("-n", "-e", "-ne", "-en")]
             return _Step(0.0, 0, (" ".join(rest[len(flags):]),))

@@ -15,8 +15,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
+from ..api.durations import parse_duration
 from .commands import Course
-from .durations import parse_duration
 
 ANNOTATION = "muster.dev/crash"
 EVERY_CONTAINER = "*"

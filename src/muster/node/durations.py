@@ -1,8 +1,8 @@
-"""How long simulated things take: "2s", "1m30s", or drawn anew from a range, "1s..3s".
+"""How long simulated things take: a length drawn anew from a range, and lengths as others write them.
 
-    parse_duration("1m30s")   90.0 seconds        "infinity" and "never" are float("inf")
-    parse_range("200ms..1s")  Range(0.2, 1.0)
-    go_duration(1.2344)       "1.234s": as the kubelet's events print one
+    read_range("1s..3s")      Range(1.0, 3.0)       "never" is a range that is never over
+    sleep_length("1m")        60.0, as the command `sleep` takes it: "30", "2.5h", "infinity"
+    go_duration(1.2344)       "1.234s", as the kubelet's events print one
 """
 from __future__ import annotations
 
@@ -12,46 +12,39 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_PIECE = re.compile(r"(\d+(?:\.\d+)?|\.\d+)(ms|s|m|h|d)")
-_BARE = re.compile(r"\d+(?:\.\d+)?|\.\d+")
-_FOR_EVER = ("infinity", "inf", "never")
+from ..api import durations
+
+_SLEEP_UNITS_S = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SLEEP = re.compile(r"(\d+(?:\.\d*)?|\.\d+)([smhd]?)", re.ASCII)
 
 
 class Range(NamedTuple):
     least: float
     most: float
 
-    def draw(self, random_: random.Random) -> float:
+    def draw(self, chance: random.Random) -> float:
         """A length in the range; a range of one length takes nothing from the generator."""
-        return self.least if self.least == self.most else random_.uniform(self.least, self.most)
+        return self.least if self.least == self.most else chance.uniform(self.least, self.most)
 
 
 AT_ONCE = Range(0.0, 0.0)
+NEVER = Range(math.inf, math.inf)
+
+
+def read_range(text: str) -> Range:
+    """ "1s..3s", one length, or "never".  ValueError for anything else."""
+    return NEVER if text == "never" else Range(*durations.parse_range(text))
 
 
 @lru_cache(maxsize=1024)
-def parse_duration(text: str) -> float:
-    """Seconds.  A number without a unit is seconds, as `sleep` takes it.  ValueError for anything else."""
-    text = text.strip()
-    if text in _FOR_EVER:
+def sleep_length(text: str) -> float:
+    """Seconds.  ValueError for what `sleep` would refuse."""
+    if text in ("infinity", "inf"):
         return math.inf
-    if _BARE.fullmatch(text):
-        return float(text)
-    pieces = _PIECE.findall(text)
-    if not pieces or "".join(number + unit for number, unit in pieces) != text:
-        raise ValueError(f"{text!r} is not a duration such as 500ms, 2s or 1m30s")
-    return sum(float(number) * _UNITS_S[unit] for number, unit in pieces)
-
-
-@lru_cache(maxsize=1024)
-def parse_range(text: str) -> Range:
-    """ "1s..3s", or one length.  ValueError for anything else."""
-    least, dots, most = text.partition("..")
-    found = Range(parse_duration(least), parse_duration(most if dots else least))
-    if found.least > found.most or (found.most == math.inf and found.least != math.inf):
-        raise ValueError(f"{text!r} is not a range such as 1s..3s, the shorter length first")
-    return found
+    found = _SLEEP.fullmatch(text)
+    if found is None:
+        raise ValueError(f"sleep: invalid time interval '{text}'")
+    return float(found[1]) * _SLEEP_UNITS_S[found[2]]
 
 
 def go_duration(seconds: float) -> str:

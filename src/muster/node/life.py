@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ..api.objects import Obj, annotations_of, from_time, uid_of
+from ..api.objects import Obj, from_time, uid_of
 from . import crashes
 from .commands import FOR_EVER, Course, course
 
@@ -240,7 +240,3 @@ def is_critical_change(life: Life, pod: Obj) -> bool:
         return not (life.verdict is not None and not life.parts)
     return any(life.parts[place + n].image != container.get("image", "")
                for n, container in enumerate(containers)) if life.parts else False
-
-
-def behaves_by(pod: Obj) -> dict[str, str]:
-    return annotations_of(pod)

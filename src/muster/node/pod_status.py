@@ -96,7 +96,7 @@ def _is_complete(run: Run) -> bool:
 
 
 def _container_status(part: Part, run: Run, uid: str, creating: str, now: float) -> Obj:
-    has_run = run.stage == RUNNING or run.ended is not None
+    has_run = run.stage == RUNNING or (run.ended is not None and run.ended is not NEVER_FOUND)
     last = run.ended
     if run.stage == RUNNING:
         state: Obj = {"running": {"startedAt": to_time(run.began)}}

@@ -1,0 +1,374 @@
+"""Every simulated node and pod of the cluster, in one loop.
+
+    the mirror changes  ->  look at that node or pod  ->  plan  ->  at most one write under way for each
+    a timer is due      ->       (machines.py)        (plan.py)     and at most 256 in all
+
+There is no task for a node or a pod: one heap of timers says who is next, in real and in virtual time alike, and
+the writers are as many as there is something to write.  It goes by what is there now, so it may be stopped and
+started at any time: the pods that ran go on running.
+
+A node is simulated when a NodePool owns it, or when it says `muster.dev/simulated: "true"`; any other one stays
+without an agent.  One that says `muster.dev/fail: "true"` falls silent, with its pods, for as long as it does.
+"""
+from __future__ import annotations
+
+import asyncio
+import heapq
+import logging
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from ..api.errors import AlreadyExists, ApiError, Conflict, NotFound
+from ..api.objects import Key, Obj, is_deleting, revision_of, uid_of
+from ..client.client import Client
+from ..client.mirror import Mirror
+from ..clock import Clock
+from ..control.plan import Tell
+from ..store.history import Change
+from . import admission, behaviour, leases, life, plan, pod_status, status
+from .behaviour import Behaviour
+from .machines import Machine, Resident, is_failing, is_simulated
+
+log = logging.getLogger(__name__)
+
+POOLS = "nodepools.muster.dev"
+IN_FLIGHT = 256
+LOOKS_AT_ONCE = 200  # before others of the event loop get their turn
+REPORT_S = 300.0  # a kubelet reports the status of its node this often, changed or not
+REPORTS_PER_S = 20
+RETRY_S, LONGEST_RETRY_S = 1.0, 60.0
+EARLY_S = 1e-6  # a timer may come this much too early: loops and clocks round
+
+Work = tuple[Callable[[Any], Awaitable[None]], Any]
+
+
+class Fleet:
+    def __init__(self, client: Client, mirror: Mirror, clock: Clock, tell: Callable[[Tell], None] | None = None,
+                 *, in_flight: int = IN_FLIGHT):
+        self.writes = 0  # of all kinds but events, so far
+        self._client, self._mirror, self._clock = client, mirror, clock
+        self._tell = tell or (lambda one: None)
+        self._chance: random.Random = clock.fork("fleet")
+        self._machines: dict[str, Machine] = {}
+        self._residents: dict[Key, Resident] = {}
+        self._behaviours: dict[str, Behaviour] = {}  # of the pools, as they are now
+        self._dirty: dict[Key, None] = {}
+        self._timers: list[tuple[float, int, str, Machine | Resident]] = []
+        self._timers_set = 0
+        self._to_write: deque[Work] = deque()
+        self._writers = 0
+        self._in_flight = in_flight
+        self._strangers = 0
+        self._stirred = asyncio.Event()
+        mirror.on_change(self._changed)
+
+    async def run(self) -> None:
+        await self._mirror.synced()
+        for resource in (POOLS, "nodes"):
+            if resource in self._mirror.resources:
+                self._dirty.update((Key(resource, *place), None) for place in self._mirror.objects(resource))
+        async with asyncio.TaskGroup() as writers:
+            while True:
+                self._stirred.clear()
+                looked = self._look_around() + self._fire()
+                while self._to_write and self._writers < min(self._in_flight, self._writers + len(self._to_write)):
+                    self._writers += 1
+                    writers.create_task(self._write(*self._to_write.popleft()))
+                if looked >= LOOKS_AT_ONCE:
+                    await asyncio.sleep(0)
+                else:
+                    await self._rest()
+
+    async def _rest(self) -> None:
+        """Until something changes or a timer is due."""
+        alarm = None
+        if self._timers and not self._stirred.is_set():
+            wait_s = max(0.0, self._timers[0][0] - self._clock.now())
+            alarm = asyncio.get_running_loop().call_later(wait_s, self._stirred.set)
+        await self._stirred.wait()
+        if alarm is not None:
+            alarm.cancel()
+
+    # What changed
+
+    def _changed(self, change: Change) -> None:
+        key = change.key
+        if key.resource == "pods":
+            pod = change.value
+            if pod is not None and not pod["spec"].get("nodeName"):
+                return
+            resident = self._residents.get(key)
+            if resident is not None and pod is not None and revision_of(pod) <= resident.revision:
+                return  # our own write coming back
+        elif key.resource not in ("nodes", POOLS):
+            return
+        self._dirty[key] = None
+        self._stirred.set()
+
+    def _look_around(self) -> int:
+        looked = 0
+        while self._dirty and looked < LOOKS_AT_ONCE:
+            key = next(iter(self._dirty))
+            del self._dirty[key]
+            looked += 1
+            if key.resource == "pods":
+                self._pod_changed(key)
+            elif key.resource == "nodes":
+                self._node_changed(key.name)
+            else:
+                self._pool_changed(key)
+        return looked
+
+    def _fire(self) -> int:
+        fired, now = 0, self._clock.now()
+        while self._timers and self._timers[0][0] <= now + EARLY_S and fired < LOOKS_AT_ONCE:
+            when, _, what, subject = heapq.heappop(self._timers)
+            if subject.timers.get(what) != when:
+                continue  # it was set anew since, or its subject is gone
+            del subject.timers[what]
+            fired += 1
+            if isinstance(subject, Resident):
+                self._look(subject, max(now, when))
+            elif what == "lease":
+                self._heartbeat(subject, now)
+            else:
+                self._report(subject)
+        return fired
+
+    def _set_timer(self, subject: Machine | Resident, what: str, when: float) -> None:
+        if subject.timers.get(what) != when:
+            subject.timers[what] = when
+            self._timers_set += 1
+            heapq.heappush(self._timers, (when, self._timers_set, what, subject))
+
+    # Pools and nodes
+
+    def _pool_changed(self, key: Key) -> None:
+        pool = self._mirror.get(key)
+        if pool is None:
+            self._behaviours.pop(key.name, None)
+        else:
+            self._behaviours[key.name] = behaviour.from_pool(pool["spec"].get("behaviour"))
+
+    def _behaviour_of(self, machine: Machine) -> Behaviour:
+        own = machine.node["metadata"].get("annotations", {}).get(behaviour.ANNOTATION)
+        return behaviour.from_annotation(own) if own else self._behaviours.get(machine.pool, behaviour.USUAL)
+
+    def _node_changed(self, name: str) -> None:
+        node = self._mirror.get(Key("nodes", "", name))
+        machine = self._machines.get(name)
+        if machine is not None and (node is None or uid_of(node) != machine.uid or not is_simulated(node)):
+            self._leave(machine)
+            machine = None
+        if node is None or not is_simulated(node):
+            return
+        if machine is None:
+            self._move_in(node)
+        elif machine.node is not node:
+            came_back = is_failing(machine.node) and not is_failing(node)
+            machine.node = node
+            if came_back:
+                self._heartbeat(machine, self._clock.now())
+                for resident in list(machine.residents.values()):
+                    self._look(resident, self._clock.now())
+        if not is_failing(node) and not status.is_registered(node):
+            self._report(self._machines[name])
+
+    def _move_in(self, node: Obj) -> None:
+        """A node came, or this fleet has just begun: its pods are taken up where they stand."""
+        now = self._clock.now()
+        if not (node["spec"].get("podCIDR") and status.internal_ip(node)):
+            self._strangers += 1
+        machine = Machine(node, self._strangers)
+        self._machines[machine.name] = machine
+        for key, pod in sorted(self._mirror.on_node(machine.name).items()):
+            machine.remember(pod)
+            self._dirty[key] = None
+        if not is_failing(node):
+            self._submit(self._begin_lease, machine)
+            interval_s = leases.interval_s(len(self._machines))
+            self._set_timer(machine, "lease", now + interval_s * self._chance.random())
+        self._set_timer(machine, "report", now + self._report_s() * (0.5 + self._chance.random() / 2))
+
+    def _leave(self, machine: Machine) -> None:
+        """The node is gone; its pods are left to the pod garbage collector."""
+        machine.timers.clear()
+        del self._machines[machine.name]
+        for resident in list(machine.residents.values()):
+            self._forget(resident)
+
+    def _report_s(self) -> float:
+        return max(REPORT_S, len(self._machines) / REPORTS_PER_S)
+
+    def _report(self, machine: Machine) -> None:
+        if self._machines.get(machine.name) is machine:
+            if not machine.reporting and not is_failing(machine.node):
+                machine.reporting = True
+                self._submit(self._write_node_status, machine)
+            self._set_timer(machine, "report", self._clock.now() + self._report_s())
+
+    def _heartbeat(self, machine: Machine, now: float) -> None:
+        if self._machines.get(machine.name) is machine and not is_failing(machine.node):
+            self._submit(self._renew_lease, machine, first=True)
+            self._set_timer(machine, "lease", now + leases.interval_s(len(self._machines)))
+
+    # Pods
+
+    def _pod_changed(self, key: Key) -> None:
+        pod, resident = self._mirror.get(key), self._residents.get(key)
+        if resident is not None and (pod is None or uid_of(pod) != resident.uid):
+            self._forget(resident)
+            resident = None
+        if pod is None or not (machine := self._machines.get(pod["spec"].get("nodeName", ""))):
+            return
+        if resident is None:
+            resident = self._residents[key] = machine.residents[key] = Resident(key, pod, machine)
+        elif revision_of(pod) > resident.revision:
+            resident.pod, resident.revision, resident.asked = pod, revision_of(pod), None
+        else:
+            return
+        self._look(resident, self._clock.now())
+
+    def _forget(self, resident: Resident) -> None:
+        resident.timers.clear()
+        resident.gone = True
+        self._residents.pop(resident.key, None)
+        resident.machine.residents.pop(resident.key, None)
+        if resident.life is not None:
+            resident.machine.addresses.give_back(resident.life.address)
+
+    def _look(self, resident: Resident, now: float) -> None:
+        """One look at one pod: where it stands, what is to be written, when to look again."""
+        machine, pod = resident.machine, resident.pod
+        if resident.gone or is_failing(machine.node):
+            return
+        is_over = (pod.get("status") or {}).get("phase") in pod_status.PHASE_OVER
+        if resident.life is None:
+            resident.life = self._take_up(resident, now)
+        if is_over and not is_deleting(pod):
+            return
+        host = plan.Host(machine.name, machine.address, self._behaviour_of(machine), machine.images)
+        found = plan.plan(pod, resident.life, host, now, self._chance)
+        resident.life = found.life
+        machine.images.update(found.pulls)
+        for type_, reason, message, path in found.tells:
+            self._tell(Tell(pod, type_, reason, message, path, machine.name))
+        if found.wake_at < plan.math.inf:
+            self._set_timer(resident, "pod", found.wake_at)
+        else:
+            resident.timers.pop("pod", None)
+        resident.status = found.status
+        resident.remove = found.remove
+        self._write_if_needed(resident)
+
+    def _take_up(self, resident: Resident, now: float) -> life.Life:
+        pod, machine = resident.pod, resident.machine
+        if (pod.get("status") or {}).get("startTime"):
+            return life.resume(pod, now, "" if pod["status"].get("podIP") else machine.addresses.take())
+        others = [other.footprint for other in machine.residents.values() if other is not resident and other.is_live()]
+        verdict = admission.refusal(pod, resident.footprint, machine.node, others)
+        if verdict is not None:
+            self._tell(Tell(pod, "Warning", verdict.reason, verdict.message.removeprefix("Pod was rejected: "),
+                            host=machine.name))
+            return life.refused(pod, now, verdict)
+        return life.begin(pod, now, "" if pod["spec"].get("hostNetwork") else machine.addresses.take())
+
+    def _write_if_needed(self, resident: Resident) -> None:
+        if not resident.writing and (resident.wants_status() or resident.wants_removal()):
+            resident.writing = True
+            self._submit(self._write_pod, resident)
+
+    # Writing
+
+    def _submit(self, write: Callable[[Any], Awaitable[None]], subject: Any, first: bool = False) -> None:
+        (self._to_write.appendleft if first else self._to_write.append)((write, subject))
+        self._stirred.set()
+
+    async def _write(self, write: Callable[[Any], Awaitable[None]], subject: Any) -> None:
+        """Writes until there is nothing left to write."""
+        try:
+            while True:
+                try:
+                    await write(subject)
+                except Exception:
+                    log.exception("the fleet could not write")  # our own mistake: the others go on
+                self.writes += 1
+                if not self._to_write:
+                    return
+                write, subject = self._to_write.popleft()
+        finally:
+            self._writers -= 1
+
+    async def _write_pod(self, resident: Resident) -> None:
+        try:
+            if resident.gone or is_failing(resident.machine.node):
+                return
+            if resident.wants_status():
+                asked = resident.status
+                assert asked is not None
+                written = await self._client.set_status(resident.key, resident.uid, asked)
+                if revision_of(written) >= resident.revision:
+                    resident.pod, resident.revision, resident.asked = written, revision_of(written), asked
+            elif resident.wants_removal():
+                resident.removed = True
+                await self._client.delete(resident.key, uid=resident.uid, grace_period_s=0)
+            resident.failures = 0
+        except (NotFound, Conflict):
+            pass  # gone, or a namesake: the mirror will say so
+        except ApiError as error:
+            resident.removed = False
+            self._try_again(resident, error)
+            return
+        finally:
+            resident.writing = False
+        if not resident.gone:
+            self._write_if_needed(resident)
+
+    def _try_again(self, resident: Resident, error: ApiError) -> None:
+        wait_s = min(LONGEST_RETRY_S, RETRY_S * 2 ** min(resident.failures, 10))
+        resident.failures += 1
+        log.info("%s: %s; again in %.0f s", resident.key, error, wait_s)
+        if not resident.gone:
+            self._set_timer(resident, "retry", self._clock.now() + wait_s)
+
+    async def _write_node_status(self, machine: Machine) -> None:
+        machine.reporting = False
+        node = machine.node
+        if is_failing(node) or self._machines.get(machine.name) is not machine:
+            return
+        was_ready = status.is_registered(node)
+        now = self._clock.now()
+        present = [name for name, there_at in machine.images.items() if there_at <= now]
+        try:
+            written = await self._client.set_status(
+                Key("nodes", "", machine.name), machine.uid, status.node_status(node, machine.address, present, now))
+            if machine.node is node:
+                machine.node = written
+            if not was_ready:
+                self._tell(Tell(node, "Normal", "NodeReady", f"Node {machine.name} status is now: NodeReady",
+                                host=machine.name))
+        except NotFound:
+            pass
+        except ApiError as error:
+            log.info("node %s: %s; again later", machine.name, error)
+            self._set_timer(machine, "report", now + RETRY_S * (1 + 4 * self._chance.random()))
+
+    async def _begin_lease(self, machine: Machine) -> None:
+        try:
+            await self._client.create(leases.lease(machine.node, len(self._machines), self._clock.now()))
+        except AlreadyExists:
+            await self._renew_lease(machine)
+        except ApiError as error:
+            log.info("lease of %s: %s; again at its next renewal", machine.name, error)
+
+    async def _renew_lease(self, machine: Machine) -> None:
+        if self._machines.get(machine.name) is not machine:
+            return
+        try:
+            await self._client.patch(leases.key(machine.name), leases.renewal(len(self._machines), self._clock.now()))
+        except NotFound:
+            await self._begin_lease(machine)
+        except ApiError as error:
+            log.info("lease of %s: %s; again at its next renewal", machine.name, error)

@@ -1,0 +1,95 @@
+"""A node's status as its kubelet (v1.32) registers and reports it.
+
+What the cloud knows of the machine (addresses, capacity, version) is in the status the node was created with and
+stays; the rest is filled in here.  A node somebody created by hand gets the usual machine of four processors.
+https://kubernetes.io/docs/reference/node/node-status/
+"""
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+from ..api import quantities
+from ..api.objects import Obj, condition, labels_of, name_of, to_time, uid_of, with_condition
+from . import images
+
+VERSION = "v1.32.4"
+USUAL_CAPACITY = {"cpu": "4", "ephemeral-storage": "98831908Ki", "memory": "16Gi", "pods": "110"}
+EVICTION_RESERVE_KI = 100 * 1024  # the kubelet's memory.available threshold: 100Mi
+MOST_IMAGES = 50  # of a node's status, as upstream
+
+_HEALTHY = (
+    ("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+    ("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+    ("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+    ("Ready", "True", "KubeletReady", "kubelet is posting ready status"),
+)
+
+
+def node_status(node: Obj, address: str, present: Iterable[str], now: float) -> Obj:
+    """As it should read now.  `present`: full names of the images on the node."""
+    old = node.get("status") or {}
+    capacity = old.get("capacity") or USUAL_CAPACITY
+    stamp = to_time(now)
+    conditions = old.get("conditions") or []
+    for type_, value, reason, message in _HEALTHY:
+        conditions = with_condition(conditions, {
+            "lastHeartbeatTime": stamp, "lastTransitionTime": stamp, "message": message, "reason": reason,
+            "status": value, "type": type_})
+    return {
+        **old,
+        "addresses": old.get("addresses") or [{"address": address, "type": "InternalIP"},
+                                              {"address": name_of(node), "type": "Hostname"}],
+        "allocatable": _allocatable(capacity),
+        "capacity": capacity,
+        "conditions": conditions,
+        "daemonEndpoints": {"kubeletEndpoint": {"Port": 10250}},
+        "images": [{"names": [images.image_id(name), name], "sizeBytes": images.size_bytes(name)}
+                   for name in sorted(present, key=images.size_bytes, reverse=True)[:MOST_IMAGES]],
+        "nodeInfo": _node_info(node, old.get("nodeInfo") or {}),
+    }
+
+
+def is_registered(node: Obj) -> bool:
+    """Does the status already say what a healthy kubelet would say (but for the heartbeat)?"""
+    for type_, value, reason, _ in _HEALTHY:
+        found = condition(node, type_)
+        if found is None or found.get("status") != value or found.get("reason") != reason:
+            return False
+    status = node["status"]
+    return "allocatable" in status and "addresses" in status and "machineID" in (status.get("nodeInfo") or {})
+
+
+def internal_ip(node: Obj) -> str:
+    return next((one["address"] for one in (node.get("status") or {}).get("addresses") or ()
+                 if one.get("type") == "InternalIP"), "")
+
+
+def _allocatable(capacity: dict[str, str]) -> dict[str, str]:
+    memory_ki = quantities.whole(capacity.get("memory", "0")) // 1024
+    if memory_ki <= EVICTION_RESERVE_KI:
+        return capacity
+    return {**capacity, "memory": f"{memory_ki - EVICTION_RESERVE_KI}Ki"}
+
+
+def _node_info(node: Obj, given: Obj) -> Obj:
+    labels = labels_of(node)
+    version = given.get("kubeletVersion") or VERSION
+    return {
+        "architecture": labels.get("kubernetes.io/arch", "amd64"),
+        "bootID": _machine_uuid(node, "boot"),
+        "containerRuntimeVersion": "containerd://1.7.27",
+        "kernelVersion": "6.6.72+",
+        "kubeProxyVersion": version,
+        "kubeletVersion": version,
+        "machineID": _machine_uuid(node, "machine").replace("-", ""),
+        "operatingSystem": labels.get("kubernetes.io/os", "linux"),
+        "osImage": "Container-Optimized OS from Google",
+        "systemUUID": _machine_uuid(node, "machine"),
+        **{name: value for name, value in given.items() if value},
+    }
+
+
+def _machine_uuid(node: Obj, what: str) -> str:
+    digest = hashlib.sha256(f"{uid_of(node)}/{what}".encode()).hexdigest()
+    return f"{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:32]}"
