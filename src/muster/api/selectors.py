@@ -56,7 +56,8 @@ class Requirement(NamedTuple):
                 return f"{self.key}{self.op}{self.values[0]}"
             case "gt" | "lt":
                 return f"{self.key}{'>' if self.op == 'gt' else '<'}{self.values[0]}"
-        return f"{self.key} {self.op} ({','.join(self.values)})"
+        # One empty value alone needs a comma, or nothing would be listed.
+        return f"{self.key} {self.op} ({','.join(self.values) or ','})"
 
 
 def _compares(value: str, op: str, bound: str) -> bool:

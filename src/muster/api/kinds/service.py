@@ -1,8 +1,7 @@
 """Service: one name, and mostly one address, for the pods a selector finds.
 
-The server draws cluster IPs and node ports; the rules of who needs which are functions here
-(`needs_cluster_ip`, `with_cluster_ip`, `ports_without_node_port`, `with_node_ports`), so that it only has
-to keep the numbers apart.
+Cluster IPs and node ports are drawn by the server (`server/service_addresses.py`), since they must differ
+between services; what was drawn stays with the service through updates that do not mention it.
 https://kubernetes.io/docs/concepts/services-networking/service/
 """
 from __future__ import annotations
@@ -13,7 +12,7 @@ from ..defaults import each, filled, inside, kept, put
 from ..objects import Obj, at, with_, without_
 from ..tables import AGE, NAME, NONE, UNKNOWN, path_cell
 from ..validation import service as rules
-from ..validation.service import CLUSTER_IP, EXTERNAL_NAME, HEADLESS, LOAD_BALANCER, NODE_PORT, is_headless
+from ..validation.service import CLUSTER_IP, EXTERNAL_NAME, LOAD_BALANCER, NODE_PORT, is_headless
 from .kind import Column, Kind, Subresource
 from .workload_columns import labels_text
 
@@ -124,39 +123,10 @@ def _with_families(service: Obj) -> Obj:
         ipFamilyPolicy="RequireDualStack" if both else "SingleStack"))
 
 
-def needs_cluster_ip(service: Obj) -> bool:
-    """Must the server draw an address for it?  Not if it is headless, an alias, or names its own."""
-    return _has_address(service) and not at(service, "spec.clusterIP")
-
-
-def with_cluster_ip(service: Obj, address: str) -> Obj:
-    return with_(with_(service, "spec.clusterIP", address), "spec.clusterIPs", [address])
-
-
-def cluster_ip_of(service: Obj) -> str | None:
-    """Its virtual address, if it has one (a headless service or an alias has none)."""
-    address = at(service, "spec.clusterIP")
-    return address if address and address != HEADLESS else None
-
-
 def _takes_node_ports(service: Obj) -> bool:
     type_ = at(service, "spec.type")
     return type_ == NODE_PORT or (type_ == LOAD_BALANCER
                                   and at(service, "spec.allocateLoadBalancerNodePorts", True))
-
-
-def ports_without_node_port(service: Obj) -> int:
-    """How many node ports the server must draw for it."""
-    if not _takes_node_ports(service):
-        return 0
-    return sum(1 for port in at(service, "spec.ports", ()) if not port.get("nodePort"))
-
-
-def with_node_ports(service: Obj, numbers: list[int]) -> Obj:
-    """The service with those numbers in the places that lack one, in order."""
-    left = iter(numbers)
-    return inside(service, "spec", lambda spec: each(
-        spec, "ports", lambda port: port if port.get("nodePort") else {**port, "nodePort": next(left)}))
 
 
 # ------------------------------------------------------------------ columns
