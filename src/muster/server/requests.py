@@ -41,14 +41,14 @@ class DeleteOptions:
     dry_run: bool = False
 
     @classmethod
-    def of(cls, body: Obj | None) -> DeleteOptions:
+    def of(cls, body: Obj | None, *, dry_run: bool = False) -> DeleteOptions:
         """From the JSON of a meta.k8s.io/v1 DeleteOptions."""
         body = body or {}
         conditions = body.get("preconditions") or {}
         return cls(
             grace_period_s=body.get("gracePeriodSeconds"), propagation=body.get("propagationPolicy"),
             orphan_dependents=body.get("orphanDependents"), uid=conditions.get("uid"),
-            resource_version=conditions.get("resourceVersion"), dry_run=bool(body.get("dryRun")),
+            resource_version=conditions.get("resourceVersion"), dry_run=dry_run or bool(body.get("dryRun")),
         )
 
 
