@@ -35,11 +35,11 @@ from ..control.plan import Action, Create, Delete, Plan, SetStatus, Tell
 from ..control.runtime import Controller
 from ..store.history import Change
 from .daemonset_nodes import Fit, eligibility
-from .daemonset_places import Failure, Place, places_of, tend
-from .daemonset_pods import pod_maker, template_generation, template_of
-from .daemonset_rollout import Limits, Steps, allows_surge, is_paused, limits_of, roll, strategy_of
+from .daemonset_places import Chores, Failure, places_of, tend
+from .daemonset_pods import Daemon, Want, daemons_of, pod_maker, template_generation, template_of
+from .daemonset_rollout import Steps, allows_surge, is_rolling, limits_of, roll
 from .daemonset_status import status_of
-from .readiness import NEVER, available_at
+from .readiness import NEVER
 
 RESOURCE = "daemonsets.apps"
 MOST_SETS = 4096  # whose failures are remembered
@@ -190,52 +190,37 @@ def decide(seen: Observed, now: float) -> Decision:
 
 
 def _decide_pods(seen: Observed, pods: Sequence[Obj], past: revisions.Past, now: float, size: int) -> Decision:
-    daemonset = seen.daemonset
+    daemonset, spec = seen.daemonset, seen.daemonset["spec"]
     fits = eligibility(template_of(daemonset))
     judged = [(name_of(node), fits(node)) for node in seen.nodes]
     desired = sum(fit is Fit.RUN for _, fit in judged)
-    places = places_of(judged, pods)
-    available, settles_at = _availability(pods, daemonset["spec"].get("minReadySeconds") or 0, now)
-    generation = template_generation(daemonset)
+    want = Want(past.hash, template_generation(daemonset), spec.get("minReadySeconds") or 0)
+    daemons = daemons_of(pods, want, now)
+    places = places_of(judged, daemons)
 
-    chores = tend(places, daemonset, past.hash, allows_surge(daemonset), available,
-                  _failures(seen, daemonset), now)
-    if settles_at is not None:
-        chores.wake(settles_at)
-    steps = _rollout(daemonset, places, limits_of(daemonset, desired), desired, past.hash, generation, available)
+    chores = tend(places, daemonset, allows_surge(daemonset), _failures(seen), now)
+    steps = roll(places, limits_of(daemonset, desired), desired) if is_rolling(daemonset) else Steps()
 
     make = pod_maker(daemonset, past.hash)
-    limit = daemonset["spec"].get("revisionHistoryLimit")
+    limit = spec.get("revisionHistoryLimit")
     actions: list[Action] = [
         *past.actions,
         *chores.tell,
         *(Create(make(node), tell=daemonset) for node in dict.fromkeys(chores.start + steps.start)),
-        *(_end(pod, daemonset) for pod in chores.end + steps.end),
+        *(_end(daemon.pod, daemonset) for daemon in chores.end + steps.end),
         *revisions.surplus(past.old, pods, 10 if limit is None else limit),
     ]
-    status = status_of(daemonset, places, desired, past.hash, generation, available)
+    status = status_of(daemonset, places, desired)
     if status != daemonset.get("status"):
         actions.append(SetStatus(_key(daemonset), uid_of(daemonset), status))
-    return Decision(Plan(actions, chores.wake_at, size), Memory(_generation(daemonset), chores.failures))
+    return Decision(Plan(actions, _wake_at(chores, daemons), size),
+                    Memory(_generation(daemonset), chores.failures))
 
 
-def _availability(pods: Iterable[Obj], min_ready_s: int, now: float) -> tuple[set[str], float | None]:
-    """The uids of the available pods, and when the next one becomes it."""
-    available, next_at = set(), NEVER
-    for pod in pods:
-        when = available_at(pod, min_ready_s)
-        if when <= now:
-            available.add(uid_of(pod))
-        elif when < next_at:
-            next_at = when
-    return available, next_at if next_at < NEVER else None
-
-
-def _rollout(daemonset: Obj, places: list[Place], limits: Limits, desired: int, hash: str,
-             generation: str | None, available: set[str]) -> Steps:
-    if strategy_of(daemonset) != "RollingUpdate" or is_paused(daemonset):
-        return Steps()
-    return roll(places, limits, desired, hash, generation, available)
+def _wake_at(chores: Chores, daemons: Iterable[Daemon]) -> float | None:
+    """When the next ready pod has settled, or the next failed one may be replaced."""
+    settling = (daemon.available_at for daemon in daemons if not daemon.is_available and daemon.is_ready)
+    return min((when for when in (*settling, chores.wake_at) if when is not None and when < NEVER), default=None)
 
 
 def selects_everything(daemonset: Obj) -> bool:
@@ -247,8 +232,8 @@ def _generation(daemonset: Obj) -> int:
     return (daemonset.get("status") or {}).get("observedGeneration", 0)
 
 
-def _failures(seen: Observed, daemonset: Obj) -> Mapping[str, Failure]:
-    return seen.memory.failures if seen.memory.generation == _generation(daemonset) else {}
+def _failures(seen: Observed) -> Mapping[str, Failure]:
+    return seen.memory.failures if seen.memory.generation == _generation(seen.daemonset) else {}
 
 
 def _end(pod: Obj, daemonset: Obj) -> Delete:

@@ -1,4 +1,6 @@
-"""The pods of a DaemonSet: how one is made, which node it is for, and whether it is of today's template.
+"""The pods of a DaemonSet: how one is made, and what decisions ask of one that is there.
+
+Each pod is read once a look (`daemons_of`): its node, whether it is ready, available, of today's template.
 
 A new pod differs from its siblings in one thing, the node that its required node affinity names; the
 scheduler binds it there.  Everything else is shared with the template: containers, volumes, labels.
@@ -6,12 +8,14 @@ https://kubernetes.io/docs/concepts/workloads/controllers/daemonset/#how-daemon-
 """
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from ..api.objects import Obj, annotations_of, controller_reference, labels_of, name_of, namespace_of
 from ..api.placement import pin_to_node, pinned_node
 from ..control.revisions import HASH_LABEL
 from .daemonset_nodes import tolerations_of
+from .readiness import NEVER, available_at
 
 GENERATION_LABEL = "pod-template-generation"
 GENERATION_ANNOTATION = "deprecated.daemonset.template.generation"
@@ -41,6 +45,62 @@ def is_current(pod: Obj, hash: str, generation: str | None) -> bool:
     if found:
         return found == hash
     return generation is not None and labels.get(GENERATION_LABEL) == generation
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """What the set asks of its pods today."""
+
+    hash: str
+    generation: str | None = None
+    min_ready_s: int = 0
+
+
+@dataclass(slots=True)
+class Daemon:
+    """One pod of the set, read once."""
+
+    pod: Obj
+    name: str
+    node: str
+    is_bound: bool
+    is_going: bool
+    phase: str
+    is_current: bool  # of today's template
+    is_ready: bool
+    available_at: float  # when it is, or was first, available; NEVER where it is not ready
+    is_available: bool
+
+    @property
+    def is_ended(self) -> bool:
+        return self.phase in ("Succeeded", "Failed")
+
+    @property
+    def age(self) -> tuple[bool, str, str]:
+        """Sorts the oldest first, those that are bound before all others."""
+        return not self.is_bound, self.pod["metadata"].get("creationTimestamp") or "", self.name
+
+
+def daemons_of(pods: Iterable[Obj], want: Want, now: float) -> list[Daemon]:
+    """The pods that are for some node.  One that ended and is being deleted is nobody's concern any more:
+    only its finalizers hold it."""
+    found = []
+    current: dict[int, bool] = {}  # pods of one template share their labels: each set is judged once
+    for pod in pods:
+        metadata, spec, status = pod["metadata"], pod["spec"], pod.get("status") or {}
+        bound = spec.get("nodeName")
+        node = bound or pinned_node(spec)
+        going, phase = metadata.get("deletionTimestamp") is not None, status.get("phase", "")
+        if node is None or (going and phase in ("Succeeded", "Failed")):
+            continue
+        labels = id(metadata.get("labels"))
+        is_of_today = current.get(labels)
+        if is_of_today is None:
+            is_of_today = current[labels] = is_current(pod, want.hash, want.generation)
+        when = available_at(pod, want.min_ready_s)
+        found.append(Daemon(pod, metadata["name"], node, bool(bound), going, phase, is_of_today, when < NEVER,
+                            when, when <= now))
+    return found
 
 
 def pod_maker(daemonset: Obj, hash: str) -> Callable[[str], Obj]:

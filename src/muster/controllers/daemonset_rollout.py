@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from ..api.objects import Obj, annotations_of, at
 from .daemonset_nodes import Fit
 from .daemonset_places import Place
-from .daemonset_pods import is_current
+from .daemonset_pods import Daemon
 
 PAUSED_ANNOTATION = "muster.dev/paused"
 
@@ -32,17 +32,8 @@ class Limits:
 
 @dataclass(slots=True)
 class Steps:
-    end: list[Obj] = field(default_factory=list)  # pods
+    end: list[Daemon] = field(default_factory=list)
     start: list[str] = field(default_factory=list)  # nodes
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """The one new and the one old pod of a place; None for `pods` where there are more of a sort."""
-
-    new: Obj | None = None
-    old: Obj | None = None
-    crowded: bool = False
 
 
 def scaled(value: int | str | None, total: int) -> int:
@@ -76,70 +67,73 @@ def is_paused(daemonset: Obj) -> bool:
     return annotations_of(daemonset).get(PAUSED_ANNOTATION) == "true"
 
 
-def roll(places: Iterable[Place], limits: Limits, desired: int, hash: str, generation: str | None,
-         available: set[str]) -> Steps:
-    standing = [(place, _standing(place.live, hash, generation)) for place in places]
+def is_rolling(daemonset: Obj) -> bool:
+    return strategy_of(daemonset) == "RollingUpdate" and not is_paused(daemonset)
+
+
+def roll(places: Iterable[Place], limits: Limits, desired: int) -> Steps:
     if limits.max_surge == 0:
-        return _replace(standing, limits.max_unavailable, available)
-    return _surge(standing, limits.max_surge, desired, available)
+        return _replace(places, limits.max_unavailable)
+    return _surge(places, limits.max_surge, desired)
 
 
-def _standing(live: list[Obj], hash: str, generation: str | None) -> Standing:
-    new: Obj | None = None
-    old: Obj | None = None
-    for pod in live:
-        if is_current(pod, hash, generation):
+def _new_and_old(place: Place) -> tuple[Daemon | None, Daemon | None] | None:
+    """The one new and the one old pod of a place; None where there are more of a sort."""
+    new: Daemon | None = None
+    old: Daemon | None = None
+    for daemon in place.live:
+        if daemon.is_current:
             if new is not None:
-                return Standing(crowded=True)
-            new = pod
+                return None
+            new = daemon
         else:
             if old is not None:
-                return Standing(crowded=True)
-            old = pod
-    return Standing(new, old)
+                return None
+            old = daemon
+    return new, old
 
 
-def _replace(standing: list[tuple[Place, Standing]], max_unavailable: int, available: set[str]) -> Steps:
-    down, broken, candidates = 0, [], []
-    for _, pods in standing:
-        new, old = pods.new, pods.old
-        if pods.crowded or (new is None) == (old is None):
-            down += 1  # none there, or too many: the chores see to it
+def _replace(places: Iterable[Place], max_unavailable: int) -> Steps:
+    down = 0
+    broken: list[Daemon] = []
+    candidates: list[Daemon] = []
+    for place in places:
+        new, old = _new_and_old(place) or (None, None)
+        if old is None:
+            down += new is None or not new.is_available
         elif new is not None:
-            down += not _is_in(new, available)
-        elif old is not None and _is_in(old, available):
+            down += 1  # one too many: the chores see to it
+        elif old.is_available:
             candidates.append(old)
-        elif old is not None:
+        else:
             broken.append(old)
             down += 1
     return Steps(end=broken + candidates[:max(0, max_unavailable - down)])
 
 
-def _surge(standing: list[tuple[Place, Standing]], max_surge: int, desired: int, available: set[str]) -> Steps:
+def _surge(places: Iterable[Place], max_surge: int, desired: int) -> Steps:
     steps, surging, up = Steps(), 0, 0
     candidates: list[str] = []
-    leaving: list[Obj] = []
-    for place, pods in standing:
-        new, old = pods.new, pods.old
-        if pods.crowded:
+    leaving: list[Daemon] = []
+    for place in places:
+        standing = _new_and_old(place)
+        if standing is None:
             surging += 1
             continue
-        up += any(pod is not None and _is_in(pod, available) for pod in ((old,) if old is not None else (new,)))
+        new, old = standing
         if old is None:
-            continue  # none, or a new one alone: the chores see to it
+            up += new is not None and new.is_available
+            continue
+        up += old.is_available
         if new is not None:
-            if _is_in(new, available):
+            if new.is_available:
                 steps.end.append(old)
             else:
                 surging += 1
         elif place.fit is Fit.RUN:
-            (candidates if _is_in(old, available) else steps.start).append(place.node)
+            (candidates if old.is_available else steps.start).append(place.node)
         elif place.fit is not None:
-            (leaving if _is_in(old, available) else steps.end).append(old)
+            (leaving if old.is_available else steps.end).append(old)
     steps.start += candidates[:max(0, max_surge - surging)]
     steps.end += leaving[:max(0, up - desired)]  # from where none should run: only once others carry on
     return steps
-
-
-def _is_in(pod: Obj, available: set[str]) -> bool:
-    return pod["metadata"]["uid"] in available

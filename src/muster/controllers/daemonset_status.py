@@ -13,12 +13,9 @@ from collections.abc import Iterable
 from ..api.objects import Obj
 from .daemonset_nodes import Fit
 from .daemonset_places import Place
-from .daemonset_pods import is_current
-from .readiness import is_ready
 
 
-def status_of(daemonset: Obj, places: Iterable[Place], desired: int, hash: str, generation: str | None,
-              available: set[str]) -> Obj:
+def status_of(daemonset: Obj, places: Iterable[Place], desired: int) -> Obj:
     current = misscheduled = ready = updated = up = 0
     for place in places:
         if not place.pods:
@@ -28,9 +25,9 @@ def status_of(daemonset: Obj, places: Iterable[Place], desired: int, hash: str, 
             continue
         oldest = place.pods[0]
         current += 1
-        ready += is_ready(oldest)
-        up += oldest["metadata"]["uid"] in available
-        updated += is_current(oldest, hash, generation)
+        ready += oldest.is_ready
+        up += oldest.is_available
+        updated += oldest.is_current
     before = daemonset.get("status") or {}
     status = {
         "currentNumberScheduled": current,

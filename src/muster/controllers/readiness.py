@@ -13,11 +13,6 @@ from ..api.objects import Obj, condition, from_time
 NEVER = math.inf
 
 
-def is_ready(pod: Obj) -> bool:
-    found = condition(pod, "Ready")
-    return found is not None and found.get("status") == "True"
-
-
 def available_at(pod: Obj, min_ready_s: int) -> float:
     """When the pod is (or was first) available, should it stay ready; NEVER for one that is not ready."""
     found = condition(pod, "Ready")
@@ -27,8 +22,3 @@ def available_at(pod: Obj, min_ready_s: int) -> float:
         return 0.0
     since = found.get("lastTransitionTime")
     return from_time(since) + min_ready_s if since else NEVER
-
-
-def is_ended(pod: Obj) -> bool:
-    """Its containers have stopped for good, whichever way."""
-    return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
