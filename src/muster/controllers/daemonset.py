@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from weakref import WeakKeyDictionary
+from functools import partial
 
 from ..api.objects import (
     Key,
@@ -139,15 +139,11 @@ def _set_of(obj: Obj, mirror: Mirror) -> Key | None:
 
 # ------------------------------------------------------------------ the look
 
-_MEMORIES: WeakKeyDictionary[Mirror, Memories] = WeakKeyDictionary()
-
-
-def observe(mirror: Mirror, key: Key) -> Observed | None:
+def observe(mirror: Mirror, key: Key, memories: Memories) -> Observed | None:
     """None for a set that is being deleted: the garbage collector sees to its pods."""
     daemonset = mirror.get(key)
     if daemonset is None or is_deleting(daemonset):
         return None
-    memories = _MEMORIES.setdefault(mirror, Memories())
     return Observed(
         daemonset,
         pods=owners.candidates(mirror, daemonset, "pods"),
@@ -250,5 +246,7 @@ def _key(daemonset: Obj) -> Key:
     return Key(RESOURCE, namespace_of(daemonset), name_of(daemonset))
 
 
-controller = Controller("daemonset-controller", (RESOURCE, "pods", "nodes", revisions.RESOURCE),
-                        wakes, observe, plan)
+def daemonset_controller() -> Controller:
+    """A controller with a memory of its own."""
+    return Controller("daemonset-controller", (RESOURCE, "pods", "nodes", revisions.RESOURCE),
+                      wakes, partial(observe, memories=Memories()), plan)
