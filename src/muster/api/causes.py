@@ -5,7 +5,7 @@ The wordings follow the apimachinery field errors that every Kubernetes API answ
 """
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,7 +43,8 @@ def required(field: str, detail: str = "") -> Cause:
 
 
 def not_supported(field: str, value: Any, allowed: Iterable[str]) -> Cause:
-    choices = ", ".join(f'"{choice}"' for choice in sorted(allowed))
+    ordered = sorted(allowed) if isinstance(allowed, Set) else allowed  # a list is shown in its own order
+    choices = ", ".join(f'"{choice}"' for choice in ordered)
     return Cause("FieldValueNotSupported", field,
                  f"Unsupported value: {shown(value)}: supported values: {choices}")
 

@@ -50,7 +50,7 @@ _VOLUMES: dict[str, dict[str, Any]] = {
 # A value that is present but empty counts as missing for these: they are plain strings and numbers upstream.
 # For the others (pointers upstream) only an absent field does: a grace period of 0 or a mode of 0 is meant.
 _ZERO_IS_MEANT = frozenset(["terminationGracePeriodSeconds", "defaultMode", "type", "expirationSeconds",
-                            "cachingMode", "kind", "fsType", "readOnly", "iscsiInterface"])
+                            "cachingMode", "kind", "fsType", "readOnly"])
 
 
 def with_defaults(obj: Obj, defaults: Mapping[str, Any]) -> Obj:
