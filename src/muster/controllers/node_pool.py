@@ -94,7 +94,8 @@ def _resized(pool: Obj, nodes: list[Obj], free: Iterator[int], now: float) -> li
         actions.append(Delete(Key("nodes", "", name_of(node)), uid_of(node)))
     if (missing := wanted - len(staying)) > 0:
         first = 1 + max((number_of(node) for node in nodes), default=-1)
-        new = [node_of(pool, number, index, now) for number, index in zip(range(first, first + missing), free)]
+        new = [node_of(pool, number, index, now)
+               for number, index in zip(range(first, first + missing), free, strict=False)]
         actions += [Create(node) for node in new]
         if len(new) < missing:
             actions.append(Tell(pool, "Warning", "NoAddresses",

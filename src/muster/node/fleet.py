@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import logging
+import math
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -73,7 +74,7 @@ class Fleet:
             while True:
                 self._stirred.clear()
                 looked = self._look_around() + self._fire()
-                while self._to_write and self._writers < min(self._in_flight, self._writers + len(self._to_write)):
+                while self._to_write and self._writers < self._in_flight:
                     self._writers += 1
                     writers.create_task(self._write(*self._to_write.popleft()))
                 if looked >= LOOKS_AT_ONCE:
@@ -255,7 +256,7 @@ class Fleet:
         machine.images.update(found.pulls)
         for type_, reason, message, path in found.tells:
             self._tell(Tell(pod, type_, reason, message, path, machine.name))
-        if found.wake_at < plan.math.inf:
+        if found.wake_at < math.inf:
             self._set_timer(resident, "pod", found.wake_at)
         else:
             resident.timers.pop("pod", None)

@@ -109,11 +109,14 @@ def resume(pod: Obj, now: float, address: str) -> Life:
     told = {one["name"]: one for name in ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
             for one in status.get(name) or ()}
     runs = tuple(_resume_run(part, told.get(part.name) or {}, pod, now) for part in parts)
-    failed = status.get("phase") == "Failed" and status.get("reason")
-    return Life(uid_of(pod), from_time(status["startTime"]) if status.get("startTime") else now,
-                status.get("podIP") or address, parts, runs,
-                sandbox=any(run.stage != QUEUED for run in runs),
-                verdict=Verdict(status["reason"], status.get("message", "")) if failed else None)
+    since = from_time(status["startTime"]) if status.get("startTime") else now
+    verdict = None
+    if status.get("phase") == "Failed" and status.get("reason"):
+        verdict = Verdict(status["reason"], status.get("message", ""))
+        if not told:
+            return refused(pod, since, verdict)
+    return Life(uid_of(pod), since, status.get("podIP") or address, parts, runs,
+                sandbox=any(run.stage not in (QUEUED, DONE) for run in runs), verdict=verdict)
 
 
 def _resume_run(part: Part, told: Obj, pod: Obj, now: float) -> Run:

@@ -30,7 +30,8 @@ def status_of(pod: Obj, life: Life, host_address: str, now: float) -> Obj:
     old = pod.get("status") or {}
     if life.verdict is not None and not life.parts:
         return _refused(old, life)
-    phase = phase_of(pod, life, now)
+    # A pod that is over stays over, whoever said so.
+    phase = old["phase"] if old.get("phase") in PHASE_OVER else phase_of(pod, life, now)
     status: Obj = {"conditions": _conditions(pod, life, phase, old, now)}
     pairs = list(zip(life.parts, life.runs, strict=True))
     creating = "PodInitializing" if life.parts[0].role in (INIT, SIDECAR) else "ContainerCreating"
@@ -52,6 +53,8 @@ def status_of(pod: Obj, life: Life, host_address: str, now: float) -> Obj:
     status["startTime"] = old.get("startTime") or to_time(life.since)
     if life.verdict is not None:
         status["reason"], status["message"] = life.verdict
+    elif phase in PHASE_OVER:
+        status |= {field: old[field] for field in ("reason", "message") if field in old}
     return status
 
 

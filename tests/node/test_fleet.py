@@ -1,0 +1,317 @@
+"""The fleet in virtual time, over the real registry: what one sees of pods and nodes, and what it costs."""
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from muster.api.kinds.built_in import BUILT_IN
+from muster.api.kinds.catalogue import Kinds
+from muster.api.objects import Key, Obj, at, condition, is_true
+from muster.api.schema import Schema
+from muster.bootstrap import NAMESPACES
+from muster.client.local import LocalClient
+from muster.client.mirror import Mirror
+from muster.clock import Clock, run_virtual
+from muster.control.plan import Tell
+from muster.control.runtime import Runtime
+from muster.controllers import node_pool
+from muster.node.fleet import Fleet
+from muster.node.images import size_bytes
+from muster.server.registry import Registry
+from muster.store.memory import MemoryStore
+
+POOLS = "nodepools.muster.dev"
+SCHEMA = Schema.load()
+INSTANT = {"pull": "0s", "start": "0s", "ready": "0s", "stop": "0s", "missingImages": []}
+
+
+@dataclass
+class World:
+    """A cluster without a scheduler: the pods of these tests name their node."""
+
+    clock: Clock
+    store: MemoryStore = field(default_factory=MemoryStore)
+    told: list[Tell] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)  # what `kubectl get pods -w` would be woken by
+
+    def __post_init__(self) -> None:
+        self.kinds = Kinds(BUILT_IN)
+        self.registry = Registry(self.store, self.kinds, SCHEMA, self.clock)
+        self.client = LocalClient(self.registry, "system:muster")
+        self.begin()
+
+    def begin(self) -> None:
+        """A new process over the same store."""
+        self.mirror = Mirror(self.client, ["nodes", "pods", POOLS, "leases.coordination.k8s.io"])
+        self.fleet = Fleet(self.client, self.mirror, self.clock, self.told.append)
+        self.pools = Runtime(node_pool.controller, self.mirror, self.client, self.clock, self.kinds, self.told.append)
+        self.mirror.on_change(self._note)
+        self.tasks = [asyncio.create_task(part.run()) for part in (self.mirror, self.pools, self.fleet)]
+
+    async def end(self) -> None:
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+
+    def _note(self, change) -> None:  # type: ignore[no-untyped-def]
+        if change.key.resource == "pods":
+            self.lines.append(seen(change.value) if change.value is not None else "gone")
+
+    async def pool(self, replicas: int, behaviour: Obj = INSTANT, name: str = "default-pool") -> Sequence[Obj]:
+        await self.client.create({"apiVersion": "muster.dev/v1alpha1", "kind": "NodePool", "metadata": {"name": name},
+                                  "spec": {"replicas": replicas, "behaviour": behaviour}})
+        await asyncio.sleep(5)
+        return (await self.client.list("nodes")).items
+
+    async def pod(self, name: str, node: str, *, spec: Obj | None = None, annotations: Obj | None = None,
+                  container: Obj | None = None) -> Key:
+        await self.client.create({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": name, "namespace": "default", "annotations": annotations or {}},
+            "spec": {"nodeName": node, "containers": [{"name": "app", "image": "nginx:1.27", **(container or {})}],
+                     **(spec or {})}})
+        return Key("pods", "default", name)
+
+    def get(self, key: Key) -> Obj:
+        found = self.mirror.get(key)
+        assert found is not None, f"{key} is gone"
+        return found
+
+    def events(self) -> list[str]:
+        return [f"{tell.reason}: {tell.message}" for tell in self.told]
+
+
+def seen(pod: Obj) -> str:
+    """READY and STATUS, roughly as kubectl prints them."""
+    statuses = at(pod, "status.containerStatuses", [])
+    ready = f"{sum(one['ready'] for one in statuses)}/{len(pod['spec']['containers'])}"
+    state = statuses[0]["state"] if statuses else {}
+    reason = next((one.get("reason") for one in state.values() if one.get("reason")), None)
+    text = reason or at(pod, "status.reason") or at(pod, "status.phase")
+    if pod["metadata"].get("deletionTimestamp") and at(pod, "status.phase") not in ("Succeeded", "Failed"):
+        text = "Terminating"
+    return f"{ready} {text}"
+
+
+def story(tell: Callable[[World], Awaitable[None]], seed: int = 0) -> None:
+    async def main(clock: Clock) -> None:
+        world = World(clock)
+        for name in NAMESPACES:
+            await world.client.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+        for name in ("default", "kube-node-lease"):
+            await world.client.create({"apiVersion": "v1", "kind": "ServiceAccount",
+                                       "metadata": {"name": "default", "namespace": name}})
+        try:
+            await tell(world)
+        finally:
+            await world.end()
+    run_virtual(main, seed=seed)
+
+
+def test_a_pod_becomes_ready_and_goes_away() -> None:
+    async def tell(world: World) -> None:
+        (node,) = await world.pool(1, {**INSTANT, "pull": "2s", "start": "500ms", "stop": "1s"})
+        assert is_true(node, "Ready") and at(node, "status.allocatable.cpu") == "4"
+        key = await world.pod("web", node["metadata"]["name"])
+        await asyncio.sleep(10)
+        pod = world.get(key)
+        assert is_true(pod, "Ready") and pod["status"]["phase"] == "Running"
+        assert pod["status"]["hostIP"] == node["status"]["addresses"][0]["address"]
+        assert pod["status"]["podIP"].startswith(node["spec"]["podCIDR"].rpartition(".")[0])
+        await world.client.delete(key)
+        await asyncio.sleep(5)
+        assert world.mirror.get(key) is None
+        assert world.lines == [
+            "0/1 Pending", "0/1 ContainerCreating", "1/1 Running", "1/1 Terminating",
+            "0/1 Completed",  # its containers have ended
+            "0/1 Completed",  # its network is gone
+            "0/1 Completed",  # the agent asked for its removal: the grace period is 0 now
+            "gone"]
+        assert [event for event in world.events() if "Node" not in event and "Pool" not in event] == [
+            'Pulling: Pulling image "nginx:1.27"',
+            'Pulled: Successfully pulled image "nginx:1.27" in 2s (2s including waiting). '
+            f"Image size: {size_bytes('nginx:1.27')} bytes.",
+            "Created: Created container: app", "Started: Started container app", "Killing: Stopping container app"]
+    story(tell)
+
+
+def test_a_pod_that_takes_no_time_costs_one_status() -> None:
+    async def tell(world: World) -> None:
+        (node,) = await world.pool(1)
+        key = await world.pod("web", node["metadata"]["name"])
+        await asyncio.sleep(1)
+        assert is_true(world.get(key), "Ready")
+        assert world.lines == ["0/1 Pending", "1/1 Running"]
+    story(tell)
+
+
+def test_an_image_that_nobody_has() -> None:
+    async def tell(world: World) -> None:
+        (node,) = await world.pool(1, {**INSTANT, "missingImages": ["nginx:bro*"]})
+        key = await world.pod("web", node["metadata"]["name"], container={"image": "nginx:broken"})
+        await asyncio.sleep(45)
+        assert world.lines == ["0/1 Pending", "0/1 ErrImagePull", "0/1 ImagePullBackOff", "0/1 ErrImagePull",
+                               "0/1 ImagePullBackOff", "0/1 ErrImagePull", "0/1 ImagePullBackOff"]
+        await world.client.patch(Key(POOLS, "", "default-pool"), {"spec": {"behaviour": {"missingImages": []}}})
+        await asyncio.sleep(60)
+        assert is_true(world.get(key), "Ready"), "once the registry has it, the next try finds it"
+    story(tell)
+
+
+def test_a_container_that_crashes() -> None:
+    async def tell(world: World) -> None:
+        (node,) = await world.pool(1)
+        key = await world.pod("web", node["metadata"]["name"], annotations={"muster.dev/crash": "app=3,after=1s"})
+        await asyncio.sleep(60)
+        assert world.lines == ["0/1 Pending", "1/1 Running", "1/1 Running", "0/1 CrashLoopBackOff", "1/1 Running",
+                               "0/1 CrashLoopBackOff", "1/1 Running", "0/1 CrashLoopBackOff"]
+        (told,) = world.get(key)["status"]["containerStatuses"]
+        assert told["restartCount"] == 3
+        assert told["lastState"]["terminated"]["exitCode"] == 3
+        assert told["state"]["waiting"]["message"].startswith("back-off 40s restarting failed container=app pod=web_")
+    story(tell)
+
+
+def test_a_new_process_restarts_nothing() -> None:
+    async def tell(world: World) -> None:
+        (node,) = await world.pool(1)
+        name = node["metadata"]["name"]
+        runs = await world.pod("runs", name)
+        crashes = await world.pod("crashes", name, annotations={"muster.dev/crash": "app=3"})
+        done = await world.pod("done", name, container={"command": ["true"]}, spec={"restartPolicy": "Never"})
+        await asyncio.sleep(30)
+        before = [world.get(key) for key in (runs, done)]
+        restarts = world.get(crashes)["status"]["containerStatuses"][0]["restartCount"]
+        await world.end()
+        world.begin()
+        await asyncio.sleep(60)
+        assert [world.get(key) for key in (runs, done)] == before
+        assert world.get(crashes)["status"]["containerStatuses"][0]["restartCount"] == restarts + 1
+        await world.client.delete(runs)
+        await asyncio.sleep(1)
+        assert world.mirror.get(runs) is None
+    story(tell)
+
+
+def test_a_node_that_fails_falls_silent_and_comes_back() -> None:
+    async def tell(world: World) -> None:
+        (node,) = await world.pool(1)
+        name = node["metadata"]["name"]
+        key, lease = Key("nodes", "", name), Key("leases.coordination.k8s.io", "kube-node-lease", name)
+        await world.client.patch(key, {"metadata": {"annotations": {"muster.dev/fail": "true"}}})
+        pod = await world.pod("web", name)
+        await asyncio.sleep(1)
+        last = world.get(lease)["spec"]["renewTime"]
+        await asyncio.sleep(100)
+        assert world.get(lease)["spec"]["renewTime"] == last
+        assert world.get(pod)["status"]["phase"] == "Pending"
+        await world.client.patch(key, {"metadata": {"annotations": {"muster.dev/fail": None}}})
+        await asyncio.sleep(1)
+        assert world.get(lease)["spec"]["renewTime"] > last
+        assert is_true(world.get(pod), "Ready")
+    story(tell)
+
+
+def test_a_host_port_is_taken_once() -> None:
+    async def tell(world: World) -> None:
+        (node,) = await world.pool(1)
+        ports = {"ports": [{"containerPort": 80, "hostPort": 8080}]}
+        first = await world.pod("first", node["metadata"]["name"], container=ports)
+        second = await world.pod("second", node["metadata"]["name"], container=ports)
+        await asyncio.sleep(1)
+        assert is_true(world.get(first), "Ready")
+        assert {field: world.get(second)["status"][field] for field in ("phase", "reason", "message")} == {
+            "phase": "Failed", "reason": "NodePorts",
+            "message": "Pod was rejected: Predicate NodePorts failed: "
+                       "node(s) didn't have free ports for the requested pod ports"}
+        await world.client.delete(first)
+        await asyncio.sleep(1)
+        third = await world.pod("third", node["metadata"]["name"], container=ports)
+        await asyncio.sleep(1)
+        assert is_true(world.get(third), "Ready")
+    story(tell)
+
+
+def test_a_pod_held_by_a_finalizer_is_asked_for_once() -> None:
+    async def tell(world: World) -> None:
+        (node,) = await world.pool(1)
+        key = await world.pod("web", node["metadata"]["name"])
+        await world.client.patch(key, {"metadata": {"finalizers": ["example.com/hold"]}})
+        await asyncio.sleep(1)
+        await world.client.delete(key)
+        await asyncio.sleep(5)
+        writes = world.fleet.writes
+        assert world.get(key)["metadata"]["deletionGracePeriodSeconds"] == 0
+        await world.client.patch(key, {"metadata": {"labels": {"touched": "yes"}}})
+        await asyncio.sleep(4)
+        assert world.fleet.writes - writes <= 1, "a lease at most"
+        await world.client.patch(key, {"metadata": {"finalizers": None}})
+        await asyncio.sleep(1)
+        assert world.mirror.get(key) is None
+    story(tell)
+
+
+def test_a_node_made_by_hand_needs_to_say_that_it_is_simulated() -> None:
+    async def tell(world: World) -> None:
+        for name, annotations in (("silent", {}), ("simulated", {"muster.dev/simulated": "true"})):
+            await world.client.create({"apiVersion": "v1", "kind": "Node",
+                                       "metadata": {"name": name, "annotations": annotations}})
+        pods = [await world.pod(name, name) for name in ("silent", "simulated")]
+        await asyncio.sleep(10)
+        assert [is_true(world.get(pod), "Ready") for pod in pods] == [False, True]
+        assert condition(world.get(Key("nodes", "", "silent")), "Ready") is None
+        assert world.get(Key("nodes", "", "simulated"))["status"]["allocatable"]["cpu"] == "4"
+    story(tell)
+
+
+def test_a_pool_follows_its_number() -> None:
+    async def tell(world: World) -> None:
+        before = [node["metadata"]["name"] for node in await world.pool(4)]
+        for replicas in (2, 4):
+            await world.client.patch(Key(POOLS, "", "default-pool"), {"spec": {"replicas": replicas}})
+            await asyncio.sleep(5)
+            pool = world.get(Key(POOLS, "", "default-pool"))
+            assert pool["status"]["readyReplicas"] == pool["status"]["replicas"] == replicas
+        assert [name for _, name in world.mirror.objects("nodes")].sort() == before.sort()
+        await world.client.delete(Key("nodes", "", before[0]))
+        await asyncio.sleep(5)
+        names = sorted(name for _, name in world.mirror.objects("nodes"))
+        assert len(names) == 4
+        assert len({node["spec"]["podCIDR"] for node in world.mirror.objects("nodes").values()}) == 4
+    story(tell)
+
+
+def test_many_nodes_cost_few_writes() -> None:
+    async def tell(world: World) -> None:
+        nodes = await world.pool(2000)
+        assert all(is_true(node, "Ready") for node in nodes)
+        writes, revision = world.fleet.writes, world.store.history.revision
+        pods = [await world.pod(f"web-{number}", node["metadata"]["name"]) for number, node in enumerate(nodes)]
+        await asyncio.sleep(20)
+        assert all(is_true(world.get(pod), "Ready") for pod in pods)
+        renewals = 2000 + 100  # 2,000 nodes renew their leases every 20 s
+        assert world.fleet.writes - writes <= len(pods) + renewals
+        assert world.store.history.revision - revision <= 2 * len(pods) + renewals
+    story(tell)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_same_seed_tells_the_same_story(seed: int) -> None:
+    def once() -> list[str]:
+        lines: list[str] = []
+
+        async def tell(world: World) -> None:
+            nodes = await world.pool(3, {})
+            for number in range(9):
+                await world.pod(f"web-{number}", nodes[number % 3]["metadata"]["name"])
+            await asyncio.sleep(30)
+            lines.extend(world.lines + world.events())
+        story(tell, seed)
+        return lines
+
+    first = once()
+    assert first == once()
+    assert first.count("1/1 Running") == 9
