@@ -25,6 +25,7 @@ from sortedcontainers import SortedDict
 
 from ..api.errors import Gone
 from ..api.objects import Key, Obj
+from .sharing import read
 
 KEEP = 20_000  # changes a lane keeps at least, for readers that are behind
 BATCH = 1_000  # changes a follower is handed at once, at most
@@ -56,13 +57,18 @@ class Snapshot:
         if name != "value":
             raise AttributeError(name)
         assert self._encoded is not None, "a snapshot has a value or its JSON"
-        self.value = orjson.loads(self._encoded)
+        self.value = read(self._encoded)
         return self.value
 
     def encoded(self) -> bytes:
         if self._encoded is None:
             self._encoded = orjson.dumps(self.value)
         return self._encoded
+
+    def superseded(self) -> None:
+        """Lets go of the JSON: whoever is quick has sent it on, a late reader makes it again (3 us)."""
+        assert self.value is not None  # which may be read from the JSON only now
+        self._encoded = None
 
     def __repr__(self) -> str:
         return f"Snapshot({self.value.get('kind')} {self.value['metadata'].get('name')} @{self.revision})"
@@ -135,6 +141,8 @@ class Lane:
             self.objects.pop(place, None)
         else:
             self.objects[place] = change.after
+        if change.before is not None:
+            change.before.superseded()  # 100 MB of JSON less behind a lane that keeps 40,000 changes
         if len(self._kept) >= 2 * self._keep:
             self._forget_all_but_the_last()
 
