@@ -67,6 +67,7 @@ class Runtime:
                  tell: Recorder):
         self.controller = controller
         self.tally = Tally()
+        self._resources = frozenset(controller.resources)
         self._mirror = mirror
         self._client = client
         self._clock = clock
@@ -77,6 +78,8 @@ class Runtime:
         mirror.on_change(self._wake)
 
     def _wake(self, change: Change) -> None:
+        if change.key.resource not in self._resources:
+            return  # the mirror is shared: it tells of more than this controller reads
         for key in self.controller.wakes(change, self._mirror):
             self._queue.add(key)
 
