@@ -1,0 +1,235 @@
+"""The front door: an ASGI application that answers as a Kubernetes API server does.
+
+    path -> route (routes) -> may they? (rights) -> the verb (resources) or a document (discovery, health, ...)
+
+Everything that goes wrong anywhere below rises as an ApiError and becomes a Status here, and only here.  What
+nobody expected is a 500 with an id that the log has the story to; a caller never sees a traceback.  How many
+requests are under way at once is bounded (429): watches, which wait, are not counted.
+"""
+from __future__ import annotations
+
+import logging
+from time import perf_counter
+
+import orjson
+
+from ..api.errors import ApiError, BadRequest, Internal, TooManyRequests, Unauthorized
+from ..api.kinds.catalogue import Kinds
+from ..clock import Clock
+from . import openapi, reviews
+from .bodies import decode
+from .callers import acting
+from .discovery import VERSION, Discovery, Document, encode, etag
+from .exchange import (
+    TEXT,
+    Answer,
+    Receive,
+    Request,
+    Scope,
+    Send,
+    Stream,
+    answer_encoded,
+    answer_error,
+    answer_object,
+    send_answer,
+)
+from .health import ENDPOINTS, Health
+from .identity import ANONYMOUS
+from .metrics import CONTENT_TYPE, Metrics, Sort
+from .negotiation import JSON, accepted, accepted_discovery, body_media
+from .options import flag, wants_watch
+from .registry import Registry
+from .resources import Logs, Resources, not_allowed, not_found
+from .rights import may, refusal
+from .routes import Route, resolve, serves, verb_of
+from .streams import Streams
+
+log = logging.getLogger(__name__)
+
+IN_FLIGHT_AT_MOST = 2_000
+_MUTATING = frozenset(("POST", "PUT", "PATCH", "DELETE"))
+_ROOT_PATHS = ("/api", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v3", "/readyz", "/version")
+# What only creates answers a question of the authorization APIs.
+_REVIEWS = Kinds(reviews.ROWS)
+
+
+class Api:
+    """`logs(pod, options)` gives a container's log as pieces of bytes, or raises an ApiError."""
+
+    def __init__(self, registry: Registry, clock: Clock, *, logs: Logs | None = None, health: Health | None = None):
+        self.registry = registry
+        self.kinds = registry.kinds
+        self.health = health or Health()
+        self.metrics = Metrics(self._count_objects)
+        self.streams = Streams()
+        self._ids = clock.fork("audit ids")
+        self._resources = Resources(registry, clock, logs)
+        self._discovery = Discovery(self.kinds, reviews.ROWS)
+        self._openapi: dict[str, Document] = {}
+        self._version = encode(VERSION)
+
+    def stop(self) -> None:
+        """Ends all watches at once; clients take up where they were when the server is back."""
+        self.streams.stop()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            raise AssertionError(f"served with ws='none' and lifespan='off', yet asked for {scope['type']}")
+        start = perf_counter()
+        audit_id = b"%032x" % self._ids.getrandbits(128)
+        flying = self.metrics.in_flight
+        side = "mutating" if scope["method"] in _MUTATING else "readOnly"
+        flying[side] += 1
+        sort: list[Sort] = []
+        try:
+            answer = await self._answer(scope, receive, sort, audit_id)
+        finally:
+            flying[side] -= 1
+        if isinstance(answer, Stream):
+            await self._stream(answer, scope, receive, audit_id, send)
+            code = 200
+        else:
+            await send_answer(answer, audit_id, send, close=_upgrades(scope))
+            code = answer.status
+        self.metrics.done(sort[0] if sort else (scope["method"], "", "", "", "", ""), code, perf_counter() - start)
+
+    async def _stream(self, stream: Stream, scope: Scope, receive: Receive, audit_id: bytes, send: Send) -> None:
+        request = Request(scope, receive)
+        if stream.watched is None:
+            await self.streams.send(stream, request, audit_id, send)
+            return
+        self.metrics.watchers[stream.watched] += 1
+        try:
+            await self.streams.send(stream, request, audit_id, send)
+        finally:
+            self.metrics.watchers[stream.watched] -= 1
+
+    async def _answer(self, scope: Scope, receive: Receive, sort: list[Sort], audit_id: bytes) -> Answer | Stream:
+        try:
+            if sum(self.metrics.in_flight.values()) > IN_FLIGHT_AT_MOST:
+                raise TooManyRequests("Too many requests, please try again later.", retry_after_s=1)
+            request = Request(scope, receive)
+            request.user = acting(request.user, request.headers, scope["headers"])
+            review = resolve(_REVIEWS, request.path) if request.method == "POST" else None
+            if review is not None and not review.name:
+                return await self._review(review, request, sort)
+            route = resolve(self.kinds, request.path)
+            if route is not None:
+                return await self._on_resource(route, request, sort)
+            return self._document(request)
+        except ApiError as error:
+            return answer_error(error)
+        except RecursionError:
+            return answer_error(BadRequest("the request's body is nested too deeply"))
+        except Exception:
+            log.exception("request %s failed: %s %s", audit_id.decode(), scope["method"], scope["path"])
+            story = f"see request {audit_id.decode()} in the server's log"
+            return answer_error(Internal(f"Internal error occurred: {story}"))
+
+    # ---- objects
+
+    async def _on_resource(self, route: Route, request: Request, sort: list[Sort]) -> Answer | Stream:
+        kind = route.kind
+        verb = verb_of(route, request.method, watch="watch" in request.params and wants_watch(request.params))
+        sort.append((_said(verb, request.method), kind.group, kind.version, kind.plural, route.subresource,
+                     route.scope))
+        if not may(request.user, verb, resource=kind.resource):
+            raise _refused(request, verb, route)
+        if route.subresource and kind.subresource(route.subresource) is None:
+            raise not_found()
+        if not verb or not serves(route, verb):
+            raise not_allowed()
+        return await self._resources.answer(route, verb, request)
+
+    async def _review(self, route: Route, request: Request, sort: list[Sort]) -> Answer:
+        kind = route.kind
+        sort.append((request.method, kind.group, kind.version, kind.plural, "", "cluster"))
+        if request.user is ANONYMOUS or not (
+                reviews.is_about_oneself(kind) or may(request.user, "create", resource=kind.resource)):
+            raise _refused(request, "create", route)
+        form = accepted(request.accept)
+        body, _ = decode(await request.body(), body_media(request.content_type))
+        return answer_object(reviews.answer(kind, body, request.user), form, 201)
+
+    # ---- documents
+
+    def _document(self, request: Request) -> Answer:
+        path, user = request.path, request.user
+        if not may(user, "get", path=path):
+            if user is ANONYMOUS:
+                raise Unauthorized("Unauthorized")
+            raise refusal(user, request.method.lower(), path=path)
+        if request.method not in ("GET", "HEAD"):
+            raise not_allowed()
+        first = path.split("/")[1]
+        if first in ENDPOINTS:
+            return self._healthy(request)
+        if first in ("api", "apis"):
+            media, aggregated = accepted_discovery(request.accept)
+            plain = path.rstrip("/")
+            found = self._discovery.document(plain, aggregated) or self._discovery.document(plain)
+            if found is not None:
+                said = media
+                if aggregated and plain in ("/api", "/apis"):
+                    said = b"application/json;g=apidiscovery.k8s.io;v=%s;as=APIGroupDiscoveryList" % aggregated.encode()
+                return _cached(found, request, said)
+        if first == "openapi":
+            return _cached(self._openapi_document(path), request, JSON)
+        if path == "/version" or path == "/version/":
+            return answer_encoded(self._version.body)
+        if path == "/metrics":
+            return Answer(200, self.metrics.text(), CONTENT_TYPE)
+        if path == "/":
+            return answer_encoded(orjson.dumps({"paths": _ROOT_PATHS}))
+        raise not_found()
+
+    def _openapi_document(self, path: str) -> Document:
+        kinds, schema = self.kinds, self.registry.schema
+        match path.split("/")[2:]:
+            case ["v3"]:
+                return encode(openapi.index(kinds))
+            case ["v3", "api", version]:
+                body = openapi.document(kinds, schema, "", version)
+            case ["v3", "apis", group, version]:
+                body = openapi.document(kinds, schema, group, version)
+            case _:
+                raise not_found()
+        known = self._openapi.get(path)
+        if known is None or known.body is not body:  # it is kept until its kinds change
+            known = self._openapi[path] = Document(body, etag(body))
+        return known
+
+    def _healthy(self, request: Request) -> Answer:
+        found = self.health.answer(request.path, verbose=flag(request.params, "verbose") is True,
+                                   exclude=request.params.get("exclude", ()))
+        if found is None:
+            raise not_found()
+        return Answer(found.status, found.body, TEXT)
+
+    def _count_objects(self) -> dict[str, int]:
+        return {lane.resource: len(lane.objects) for lane in self.registry.store.history.lanes()}
+
+
+def _cached(document: Document, request: Request, media: bytes) -> Answer:
+    headers = ((b"etag", document.etag), (b"vary", b"Accept"))
+    if document.etag in request.headers.get(b"if-none-match", b""):
+        return Answer(304, b"", media, headers)
+    if media is not JSON and b";" not in media:
+        return answer_encoded(document.body, media, 200, headers)
+    return Answer(200, document.body, media, headers)
+
+
+def _refused(request: Request, verb: str, route: Route) -> ApiError:
+    if request.user is ANONYMOUS:
+        return Unauthorized("Unauthorized")
+    return refusal(request.user, verb or request.method.lower(), resource=route.kind.resource,
+                   subresource=route.subresource, namespace=route.namespace, name=route.name)
+
+
+def _said(verb: str, method: str) -> str:
+    """The verb as metrics name it."""
+    return {"create": "POST", "update": "PUT"}.get(verb, verb.upper()) or method
+
+
+def _upgrades(scope: Scope) -> bool:
+    return any(name == b"upgrade" for name, _ in scope["headers"])

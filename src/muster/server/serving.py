@@ -1,0 +1,180 @@
+"""The listening end: uvicorn's HTTP protocol over TLS, in the caller's event loop.
+
+uvicorn's `Server` would own the process (signals, a polling main loop); here only its protocol is used, so a
+cluster starts and stops in a few milliseconds inside whatever loop there is.  The protocol does not tell who
+the peer is: a subclass reads the client's certificate once a connection and hands the User on in each scope.
+
+Bounds: 64 KiB of request head and 10 s to send it (431, or the connection ends), keep-alive for two minutes.
+Bodies are bounded by the application (413), which alone knows how to word a Status.
+"""
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from .certificates import Certificates
+from .identity import ANONYMOUS, User, from_certificate
+
+LARGEST_HEAD = 64 * 1024  # bytes
+HEAD_WITHIN_S = 10.0
+KEEP_ALIVE_S = 120
+STOP_WITHIN_S = 5.0
+BACKLOG = 2048
+
+_HEAD_TOO_LARGE = (b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain; charset=utf-8\r\n"
+                   b"content-length: 31\r\nconnection: close\r\n\r\nrequest header fields too large")
+
+
+class Application(Protocol):
+    """An ASGI application that can be told to end what it streams."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Serving:
+    host: str
+    port: int  # the one that was bound, where 0 was asked for
+
+    @property
+    def url(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"https://{host}:{self.port}"
+
+
+class _Connection(HttpToolsProtocol):
+    """Adds to uvicorn's protocol: who the peer is, a bound on the request head, and no WebSocket."""
+
+    user: User = ANONYMOUS
+    _head_bytes = 0
+    _in_head = True
+    _head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        secured = transport.get_extra_info("ssl_object")
+        if secured is not None:
+            self.user = from_certificate(secured.getpeercert())
+        self._watch_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._forget_head()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_timer is None:
+                self._watch_head()
+        super().data_received(data)
+        if self._in_head and self._head_bytes > LARGEST_HEAD and not self.transport.is_closing():
+            self.transport.write(_HEAD_TOO_LARGE)
+            self.transport.close()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["user"] = self.user  # type: ignore[typeddict-unknown-key]
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        self._forget_head()
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._in_head, self._head_bytes = True, 0
+
+    def _watch_head(self) -> None:
+        self._head_timer = self.loop.call_later(HEAD_WITHIN_S, self.transport.close)
+
+    def _forget_head(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """The application answers what can not be upgraded with a Status; there is nothing to warn of."""
+
+
+@contextlib.asynccontextmanager
+async def serve(app: Application, host: str, port: int, certificates: Certificates) -> AsyncIterator[Serving]:
+    """Serves `app` until the block ends.  Raises OSError when the address can not be listened on."""
+    loop = asyncio.get_running_loop()
+    config = Config(app, http=_Connection, ws="none", lifespan="off", log_config=None, access_log=False,
+                    server_header=False, date_header=False, proxy_headers=False, timeout_keep_alive=KEEP_ALIVE_S)
+    config.load()
+    state = ServerState()
+
+    def connection() -> asyncio.Protocol:
+        return _Connection(config, state, {}, loop)
+
+    listening = _listen(host, port)
+    bound = listening.getsockname()[1]
+    try:
+        server = await loop.create_server(connection, sock=listening, ssl=tls(certificates), backlog=BACKLOG)
+    except BaseException:
+        listening.close()
+        raise
+    try:
+        yield Serving(host, bound)
+    finally:
+        server.close()
+        app.stop()
+        await _end(state)
+
+
+def tls(certificates: Certificates) -> ssl.SSLContext:
+    """Clients may show a certificate of the cluster's CA; who shows none is anonymous."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(certificates.server_file, certificates.server_key_file)
+    context.load_verify_locations(certificates.ca_file)
+    context.verify_mode = ssl.CERT_OPTIONAL
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Bound before anything else starts, so that a port that is taken is told at once."""
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    listening = socket.socket(family, kind, protocol)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.setblocking(False)
+        listening.bind(address)
+    except BaseException:
+        listening.close()
+        raise
+    return listening
+
+
+async def _end(state: ServerState) -> None:
+    """Lets answers under way finish (streams were told to end), then closes every connection."""
+    for connection in list(state.connections):
+        connection.shutdown()
+    await _finish(state.tasks, STOP_WITHIN_S)
+    for connection in list(state.connections):
+        if connection.transport is not None:
+            connection.transport.abort()
+
+
+async def _finish(tasks: Iterable[asyncio.Task[None]], within_s: float) -> None:
+    pending = list(tasks)
+    if not pending:
+        return
+    _, late = await asyncio.wait(pending, timeout=within_s)
+    for task in late:
+        task.cancel()
+    if late:
+        await asyncio.wait(late, timeout=within_s)

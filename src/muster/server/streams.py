@@ -1,0 +1,115 @@
+"""Watches written out: one line of JSON an event, as they happen.
+
+The encoded object is made once per revision and shared by all watchers; a line only adds its frame.  A whole
+batch goes out in one write, and the next is not asked for before the client has room for it.  What can no
+longer be continued ends with an ERROR event that says so (410), at status 200, as upstream does.
+
+A stream ends when its iterator ends, its time is up, the client goes away or the server stops; each of the
+last three cuts the same knot: the deadline moves to now.
+"""
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+
+import orjson
+
+from ..api.errors import ApiError
+from ..api.kinds.kind import Kind
+from ..api.objects import Obj
+from ..api.tables import Include, partial, table
+from .exchange import Request, Send, Stream
+from .negotiation import YAML, Form
+from .requests import WatchEvent
+
+_FRAMES = {type_: b'{"type":"' + type_.encode() + b'","object":'
+           for type_ in ("ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR")}
+_END = b"}\n"
+
+
+async def lines(batches: AsyncIterator[Sequence[WatchEvent]],
+                encode: Callable[[WatchEvent], bytes]) -> AsyncIterator[bytes]:
+    """What a watch sends: a batch of events as one piece."""
+    try:
+        async for batch in batches:
+            parts: list[bytes] = []
+            for event in batch:
+                parts += (_FRAMES[event.type], encode(event), _END)
+            yield b"".join(parts)
+    except ApiError as error:
+        yield b"".join((_FRAMES["ERROR"], orjson.dumps(error.to_status()), _END))
+
+
+def encoder(kind: Kind, form: Form, include: Include, now: Callable[[], float]) -> Callable[[WatchEvent], bytes]:
+    if form.shape == "partial":
+        return lambda event: orjson.dumps(partial(event.snapshot.value))
+    if form.shape == "table":
+        return _Rows(kind, include, now)
+    return lambda event: event.snapshot.encoded()
+
+
+class _Rows:
+    """Every event as a Table of one row; only the first says what the columns are."""
+
+    def __init__(self, kind: Kind, include: Include, now: Callable[[], float]):
+        self._kind = kind
+        self._include = include
+        self._now = now
+        self._headers = True
+
+    def __call__(self, event: WatchEvent) -> bytes:
+        value: Obj = event.snapshot.value
+        metadata = {"resourceVersion": str(event.snapshot.revision)}
+        rows = () if event.type == "BOOKMARK" else (value,)
+        made = table(self._kind, rows, self._now(), self._include, metadata=metadata, headers=self._headers)
+        if event.type == "BOOKMARK" and "annotations" in value["metadata"]:
+            made["rows"] = [{"cells": [], "object": partial(value)}]  # where the end of the initial events is said
+        self._headers = False
+        return orjson.dumps(made)
+
+
+class Streams:
+    """All that are open, so that stopping the server can end them at once."""
+
+    def __init__(self) -> None:
+        self._open: set[asyncio.Timeout] = set()
+        self._stopped = False
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def stop(self) -> None:
+        self._stopped = True
+        for deadline in self._open:
+            _expire(deadline)
+
+    async def send(self, stream: Stream, request: Request, audit_id: bytes, send: Send) -> None:
+        media = stream.media if stream.media is not YAML else b"application/yaml"
+        await send({"type": "http.response.start", "status": 200, "headers": [
+            (b"content-type", media), (b"audit-id", audit_id), (b"cache-control", b"no-cache, private")]})
+        # The head goes out before there is anything to say: a watcher of a quiet kind knows that it watches.
+        await send({"type": "http.response.body", "body": b"", "more_body": True})
+        leaving = asyncio.ensure_future(request.disconnected())
+        try:
+            async with asyncio.timeout(0 if self._stopped else stream.seconds) as deadline:
+                self._open.add(deadline)
+                leaving.add_done_callback(lambda _: _expire(deadline))
+                async for chunk in stream.chunks:
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        except TimeoutError:
+            pass
+        finally:
+            self._open.discard(deadline)
+            leaving.cancel()
+            close = getattr(stream.chunks, "aclose", None)
+            if close is not None:
+                await close()
+        await send({"type": "http.response.body", "body": b""})
+
+
+def _expire(deadline: asyncio.Timeout) -> None:
+    if not deadline.expired():
+        try:
+            deadline.reschedule(asyncio.get_running_loop().time())
+        except RuntimeError:  # it has just ended by itself
+            return
