@@ -15,7 +15,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import bootstrap
 from .api.apply import apply_patch, recorded
@@ -49,6 +49,11 @@ from .scheduler.decide import scheduler
 from .server.registry import Registry
 from .store.memory import MemoryStore
 from .store.store import Store
+
+if TYPE_CHECKING:
+    from .server.certificates import Certificates
+    from .server.http import Api
+    from .server.serving import Serving
 
 log = logging.getLogger(__name__)
 
@@ -119,6 +124,10 @@ class Cluster:
         patch = apply_patch(current, manifest, self.schema.definition_of(kind), self.schema)
         return await client.patch(key, patch, how="strategic")
 
+    @property
+    def is_ready(self) -> bool:
+        return self.mirror.is_synced
+
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.mirror.run(), name="mirror")
@@ -163,8 +172,8 @@ def serve(request: Request, ready: Callable[[str, str], None]) -> None:
 async def _serve(request: Request, ready: Callable[[str, str], None], executor: ThreadPoolExecutor) -> None:
     from .client.kubeconfig import write_kubeconfig
     from .server import certificates
-    from .server.http import Application
-    from .server.serving import serving
+    from .server.health import Health
+    from .server.http import Api
 
     data, clock = request.data, Clock(seed=request.seed)
     manifests = [obj for file in request.files for obj in read_manifests(file)]
@@ -172,10 +181,10 @@ async def _serve(request: Request, ready: Callable[[str, str], None], executor: 
     try:
         issued = certificates.prepare(data.certificates, clock.now(), [request.host])
         cluster = Cluster(store, clock, ca_certificate=issued.ca.decode())
-        application = Application(cluster.registry, clock, logs=cluster.fleet.logs)
+        health = Health(ready={"informer-sync": lambda: None if cluster.is_ready else "the mirror is not filled yet"})
+        api = Api(cluster.registry, clock, logs=getattr(cluster.fleet, "logs", None), health=health)
         stopping = _stop_on_signal()
-        port = request.port or data.last_port()
-        async with serving(application, request.host, port, issued, any_port=not request.port) as front:
+        async with _front_door(api, request, issued) as front:
             await cluster.create_missing(bootstrap.first_objects(request.host, front.port))
             await _set_up_pools(cluster, request)
             write_kubeconfig(data.kubeconfig, front.url, issued.ca, issued.admin, issued.admin_key)
@@ -189,6 +198,26 @@ async def _serve(request: Request, ready: Callable[[str, str], None], executor: 
         data.say_stopped(front.port)
     finally:
         await store.close()
+
+
+@contextlib.asynccontextmanager
+async def _front_door(api: Api, request: Request, issued: Certificates) -> AsyncIterator[Serving]:
+    """Listens where it was told to; else where the last server here did, so that kubeconfigs stay true; else anywhere."""
+    from .server.serving import serve as listen
+    ports = [request.port] if request.port else [request.data.last_port(), 0]
+    for port in ports:
+        try:
+            door = listen(api, request.host, port, issued)
+            front = await door.__aenter__()
+        except OSError as error:
+            if port != ports[-1]:
+                continue
+            raise Unusable(f"can not listen on {request.host}:{port}: {error.strerror}; "
+                           "choose another one with --host and --port") from error
+        async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_exit(door)
+            yield front
+        return
 
 
 async def _open_store(request: Request, executor: ThreadPoolExecutor) -> Store:

@@ -70,6 +70,10 @@ class Mirror:
             for resource in self._objects:
                 group.create_task(self._keep_up(resource))
 
+    @property
+    def is_synced(self) -> bool:
+        return not self._unsynced
+
     async def synced(self) -> None:
         """Returns once every resource was listed."""
         while self._unsynced:
