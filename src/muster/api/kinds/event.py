@@ -50,40 +50,51 @@ def defaults(event: Obj) -> Obj:
 
 
 def validate(event: Obj) -> list[Cause]:
-    return validate_metadata(event, namespaced=True) + _same_namespace(event, "involvedObject")
-
-
-def _same_namespace(event: Obj, field: str) -> list[Cause]:
-    """Events stand beside the object they are about; those about cluster-wide objects in "default"."""
-    about = at(event, f"{field}.namespace", "")
-    if namespace_of(event) == (about or "default") or (not about and namespace_of(event) == "kube-system"):
-        return []
-    return [invalid("involvedObject.namespace", about, "does not match event.namespace")]
+    wrong = validate_metadata(event, namespaced=True) + _beside(event, "involvedObject", ("default",))
+    if event.get("eventTime") is not None:  # written by a client of the newer form
+        wrong += _reported(event, "reportingComponent", "message")
+    return wrong
 
 
 def validate_newer(event: Obj) -> list[Cause]:
-    wrong = validate_metadata(event, namespaced=True) + _same_namespace(event, "regarding")
+    wrong = validate_metadata(event, namespaced=True) + _beside(event, "regarding", ("default", "kube-system"))
     if event.get("eventTime") is None:
         wrong.append(required("eventTime"))
-    controller = event.get("reportingController") or ""
-    wrong += complain("reportingController", controller, names.is_qualified_name(controller)) if controller else [
-        required("reportingController")]
-    for field, longest in (("reportingInstance", LONGEST_INSTANCE), ("action", LONGEST_ACTION),
-                           ("reason", LONGEST_REASON)):
-        if not event.get(field):
-            wrong.append(required(field))
-        elif len(event[field]) > longest:
-            wrong.append(invalid(field, "", f"can have at most {longest} characters"))
+    wrong += _reported(event, "reportingController", "note")
     if event.get("type") not in TYPES:
         wrong.append(invalid("type", "", f"has invalid value: {event.get('type') or ''}"))
-    if len(event.get("note") or "") > LONGEST_NOTE:
-        wrong.append(invalid("message", "", f"can have at most {LONGEST_NOTE} characters"))
     series = event.get("series")
     if series is not None:
         if series.get("count", 0) < 2:
             wrong.append(invalid("series.count", "", "should be at least 2"))
         if series.get("lastObservedTime") is None:
             wrong.append(required("series.lastObservedTime"))
+    return wrong
+
+
+def _beside(event: Obj, field: str, for_cluster_wide: tuple[str, ...]) -> list[Cause]:
+    """Events stand in the namespace of what they are about, or in one of those for cluster-wide objects."""
+    about, namespace = at(event, f"{field}.namespace", ""), namespace_of(event)
+    if namespace == about or (not about and namespace in for_cluster_wide):
+        return []
+    return [invalid("involvedObject.namespace", about, "does not match event.namespace")]
+
+
+def _reported(event: Obj, controller_field: str, note_field: str) -> list[Cause]:
+    """Who says so, what was done and why must be told."""
+    wrong: list[Cause] = []
+    if controller := event.get(controller_field):
+        wrong += complain(controller_field, controller, names.is_qualified_name(controller))
+    else:
+        wrong.append(required(controller_field))
+    for field, longest in (("reportingInstance", LONGEST_INSTANCE), ("action", LONGEST_ACTION),
+                           ("reason", LONGEST_REASON)):
+        if not event.get(field):
+            wrong.append(required(field))
+        elif len(event[field]) > longest:
+            wrong.append(invalid(field, "", f"can have at most {longest} characters"))
+    if len(event.get(note_field) or "") > LONGEST_NOTE:
+        wrong.append(invalid("message", "", f"can have at most {LONGEST_NOTE} characters"))
     return wrong
 
 

@@ -26,6 +26,7 @@ def defaults(namespace: Obj) -> Obj:
 
 
 def prepare_create(namespace: Obj) -> Obj:
+    namespace = defaults(namespace)  # its name may just have been generated
     finalizers = at(namespace, "spec.finalizers", [])
     if FINALIZER not in finalizers:
         namespace = with_(namespace, "spec.finalizers", [*finalizers, FINALIZER])
