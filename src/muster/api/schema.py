@@ -8,7 +8,7 @@ A field is one line of text, the same in the generated facts and in `Kind.own_sc
 (`{definition name: {field name: line}}`, for kinds that Kubernetes does not define):
 
     TYPE["!"] [patch=merge|retainKeys|merge,retainKeys|replace] [key=MERGE-KEY] [list=atomic|set|map]
-              [keys=A,B] [map=atomic|granular]
+              [keys=A,B] [map=atomic|granular] [-- what it is for, as kubectl explain shows it]
 
     "string!"                                         text, must be there
     "[]#io.k8s.api.core.v1.Container! patch=merge key=name list=map keys=name"
@@ -56,6 +56,7 @@ class Field:
     list_type: str = ""  # "atomic" | "set" | "map"
     list_keys: tuple[str, ...] = ()  # what tells the items of a list of type "map" apart
     map_type: str = ""
+    description: str = ""  # of own schemas; the generated facts hold none
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,7 @@ def type_of(text: str) -> Type:
 
 def field_of(name: str, line: str) -> Field:
     """A line of the facts as a Field."""
+    line, _, description = line.partition(" -- ")
     type_text, *marks = line.split(" ")
     marked = dict(mark.split("=", 1) for mark in marks)
     return Field(
@@ -93,6 +95,7 @@ def field_of(name: str, line: str) -> Field:
         list_type=marked.get("list", ""),
         list_keys=tuple(marked["keys"].split(",")) if "keys" in marked else (),
         map_type=marked.get("map", ""),
+        description=description,
     )
 
 
