@@ -124,6 +124,11 @@ def garbage_collector(kinds: Kinds) -> Controller:
                 if (key := _key_of(reference, namespace_of(old or {"metadata": {}}))) is not None:
                     yield key  # an owner that waits for this one
             return
+        if old is not None and owners_of(old) is not owners_of(obj):
+            kept = {reference["uid"] for reference in owners_of(obj)}
+            for reference in owners_of(old):
+                if reference["uid"] not in kept and (key := _key_of(reference, namespace_of(old))) is not None:
+                    yield key  # an owner that was let go of may have waited for just that
         if is_deleting(obj):
             if finalizers_of(obj):
                 yield change.key
