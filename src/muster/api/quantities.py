@@ -69,14 +69,6 @@ def parse(text: str | int | float) -> Number:
     return _read(text if isinstance(text, str) else str(text))[0]
 
 
-def is_quantity(text: str | int | float) -> bool:
-    try:
-        parse(text)
-    except ValueError:
-        return False
-    return True
-
-
 @lru_cache(maxsize=16384)
 def _milli(text: str) -> int:
     return _rounded_up(_read(text)[0] * 1000)

@@ -93,11 +93,6 @@ class Selector:
         """Does it mean everything?"""
         return not self.requirements and not self._nothing
 
-    @property
-    def equalities(self) -> tuple[tuple[str, str], ...]:
-        """The labels that every match must carry with exactly these values (to look one up in an index)."""
-        return self._equal
-
     def __str__(self) -> str:
         return ",".join(map(str, self.requirements))
 

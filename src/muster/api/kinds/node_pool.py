@@ -39,24 +39,43 @@ POOL_LABEL = "muster.dev/pool"  # every node of a pool carries it
 _DEFINITION = "dev.muster.v1alpha1.NodePool"
 _SCHEMA: dict[str, dict[str, str]] = {
     _DEFINITION: {
-        "apiVersion": "string", "kind": "string",
-        "metadata": "#io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta",
-        "spec": f"#{_DEFINITION}Spec", "status": f"#{_DEFINITION}Status",
+        "apiVersion": "string -- muster.dev/v1alpha1",
+        "kind": "string -- NodePool",
+        "metadata": "#io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta -- Standard object's metadata.",
+        "spec": f"#{_DEFINITION}Spec -- The nodes that are wanted.",
+        "status": f"#{_DEFINITION}Status -- The nodes there are.",
     },
     f"{_DEFINITION}Spec": {
-        "replicas": "int32", "template": f"#{_DEFINITION}Template", "behaviour": f"#{_DEFINITION}Behaviour",
+        "replicas": f"int32 -- How many nodes, 0 to {MOST_NODES}. Defaults to {DEFAULT_REPLICAS}.",
+        "template": f"#{_DEFINITION}Template -- What each new node is made of.",
+        "behaviour": f"#{_DEFINITION}Behaviour -- How the simulated nodes act. Each time is a duration such as "
+                     '"500ms", or a range to draw from such as "1s..3s".',
     },
     f"{_DEFINITION}Template": {
-        "labels": "{}string", "annotations": "{}string",
-        "taints": "[]#io.k8s.api.core.v1.Taint list=atomic", "capacity": "{}quantity",
-        "machineType": "string", "zones": "[]string list=atomic", "diskSizeGb": "int32",
-        "version": "string", "roles": "[]string list=atomic",
+        "labels": "{}string -- Labels of each node.",
+        "annotations": "{}string -- Annotations of each node.",
+        "taints": "[]#io.k8s.api.core.v1.Taint list=atomic -- Taints of each node.",
+        "capacity": "{}quantity -- What each node has: cpu, memory, pods, ephemeral-storage and extended resources "
+                    "such as nvidia.com/gpu.",
+        "machineType": f"string -- What machine a node is. Defaults to {DEFAULT_MACHINE_TYPE}.",
+        "zones": "[]string list=atomic -- The zones that the nodes take turns in.",
+        "diskSizeGb": f"int32 -- How large its disk is. Defaults to {DEFAULT_DISK_SIZE_GB}.",
+        "version": f"string -- The version its agent reports. Defaults to {DEFAULT_VERSION}.",
+        "roles": "[]string list=atomic -- Roles that kubectl get nodes shows, such as control-plane.",
     },
     f"{_DEFINITION}Behaviour": {
-        "pull": "string", "start": "string", "ready": "string", "stop": "string",
-        "missingImages": "[]string list=atomic",
+        "pull": "string -- How long pulling an image takes that the node does not have yet.",
+        "start": "string -- How long a container takes to start.",
+        "ready": "string -- How long a started container takes to be ready; never for one that never is.",
+        "stop": "string -- How long a container takes to end once it is told to.",
+        "missingImages": "[]string list=atomic -- Patterns (with * and ?) of images that no registry has. "
+                         f"Defaults to {' and '.join(MISSING_IMAGES)}.",
     },
-    f"{_DEFINITION}Status": {"replicas": "int32", "readyReplicas": "int32", "selector": "string"},
+    f"{_DEFINITION}Status": {
+        "replicas": "int32 -- How many nodes there are.",
+        "readyReplicas": "int32 -- How many of them are ready.",
+        "selector": "string -- The label selector that finds its nodes.",
+    },
 }
 
 
