@@ -36,7 +36,8 @@ def test_a_template_lacking_everything_is_filled_in_the_daemonset():
 
 
 @pytest.mark.parametrize("given, field, filled", [
-    pytest.param({"resources": {"limits": {"cpu": "0.5", "memory": "1024Mi"}, "requests": {"cpu": "100m"}}}, "resources",
+    pytest.param({"resources": {"limits": {"cpu": "0.5", "memory": "1024Mi"}, "requests": {"cpu": "100m"}}},
+                 "resources",
                  {"limits": {"cpu": "500m", "memory": "1Gi"}, "requests": {"cpu": "100m", "memory": "1Gi"}},
                  id="requests from limits, in canonical form"),
     pytest.param({"resources": {"requests": {"cpu": "100n"}}}, "resources", {"requests": {"cpu": "1m"}},
@@ -93,7 +94,8 @@ def test_both_names_of_the_service_account():
 
 
 @pytest.mark.parametrize("image, policy", [
-    ("nginx", "Always"), ("nginx:latest", "Always"), ("registry:5000/team/nginx", "Always"), ("nginx:1.25", "IfNotPresent"),
+    ("nginx", "Always"), ("nginx:latest", "Always"), ("registry:5000/team/nginx", "Always"), ("nginx:1.25",
+                                                                                              "IfNotPresent"),
     ("registry:5000/nginx:1", "IfNotPresent"), ("nginx@sha256:" + "0" * 64, "IfNotPresent"),
     ("docker.elastic.co/beats/filebeat:6.8.12", "IfNotPresent"), ("Not An Image", "IfNotPresent"), ("", "IfNotPresent"),
 ])

@@ -68,17 +68,21 @@ def test_a_pod_that_uses_nearly_everything():
 @pytest.mark.parametrize("spec, expected", [
     pytest.param({"containers": []}, ["containers: Required value"], id="no containers"),
     pytest.param({"restartPolicy": "Sometimes"}, [
-        'restartPolicy: Unsupported value: "Sometimes": supported values: "Always", "OnFailure", "Never"'], id="restart"),
-    pytest.param({"dnsPolicy": "None"}, ["dnsConfig: Required value: must provide `dnsConfig` when `dnsPolicy` is None"],
+        'restartPolicy: Unsupported value: "Sometimes": supported values: "Always", "OnFailure", "Never"'],
+        id="restart"),
+    pytest.param({"dnsPolicy": "None"}, ["dnsConfig: Required value: must provide `dnsConfig` when `dnsPolicy` is "
+                                         "None"],
                  id="no name servers"),
     pytest.param({"dnsConfig": {"nameservers": ["x", "1.1.1.1", "2.2.2.2", "3.3.3.3"], "options": [{}]}}, [
-        'dnsConfig.nameservers: Invalid value: ["x","1.1.1.1","2.2.2.2","3.3.3.3"]: must not have more than 3 nameservers',
+        'dnsConfig.nameservers: Invalid value: ["x","1.1.1.1","2.2.2.2","3.3.3.3"]: must not have more than 3 '
+        'nameservers',
         'dnsConfig.nameservers[0]: Invalid value: "x": must be a valid IP address',
         "dnsConfig.options[0]: Required value: must not be empty"], id="DNS"),
     pytest.param({"nodeSelector": {"a b": "c"}}, ['nodeSelector: Invalid value: "a b": name part must'], id="selector"),
     pytest.param({"nodeName": "N1"}, ['nodeName: Invalid value: "N1": a lowercase RFC 1123 subdomain'], id="node"),
     pytest.param({"activeDeadlineSeconds": 0},
-                 ["activeDeadlineSeconds: Invalid value: 0: must be between 1 and 2147483647, inclusive"], id="deadline"),
+                 ["activeDeadlineSeconds: Invalid value: 0: must be between 1 and 2147483647, inclusive"],
+                 id="deadline"),
     pytest.param({"hostname": "a.b"}, ['hostname: Invalid value: "a.b": must not contain dots'], id="hostname"),
     pytest.param({"priorityClassName": "Big"}, ['priorityClassName: Invalid value: "Big": a lowercase'], id="priority"),
     pytest.param({"schedulingGates": [{"name": "a"}, {"name": "a"}]}, ['schedulingGates[1]: Duplicate value: "a"'],
@@ -107,7 +111,8 @@ def test_the_spec_as_a_whole(spec, expected):
     pytest.param({"image": ""}, ["image: Required value"], id="no image"),
     pytest.param({"image": " nginx"}, ['image: Invalid value: " nginx": must not have leading or trailing whitespace'],
                  id="blank before the image"),
-    pytest.param({"imagePullPolicy": "Never ever"}, ['imagePullPolicy: Unsupported value: "Never ever": supported values: '
+    pytest.param({"imagePullPolicy": "Never ever"}, ['imagePullPolicy: Unsupported value: "Never ever": supported '
+                                                     'values: '
                                                      '"Always", "IfNotPresent", "Never"'], id="pull policy"),
     pytest.param({"ports": [{}, {"containerPort": 70000}, {"containerPort": 1, "protocol": "tcp", "hostPort": -1}]}, [
         "ports[0].containerPort: Required value",
@@ -119,11 +124,13 @@ def test_the_spec_as_a_whole(spec, expected):
     pytest.param({"ports": [{"containerPort": 1, "hostPort": 5}, {"containerPort": 2, "hostPort": 5}]},
                  ['ports[1].hostPort: Duplicate value: "TCP//5"'], id="host ports"),
     pytest.param({"env": [{"name": ""}, {"name": "a=b"}]}, [
-        "env[0].name: Required value", 'env[1].name: Invalid value: "a=b": a valid environment variable name'], id="env"),
+        "env[0].name: Required value", 'env[1].name: Invalid value: "a=b": a valid environment variable name'],
+        id="env"),
     pytest.param({"env": [{"name": "A", "value": "1", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
                           {"name": "B", "valueFrom": {}}]}, [
         'env[0].valueFrom: Invalid value: "": may not be specified when `value` is not empty',
-        'env[1].valueFrom: Invalid value: "": must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or '
+        'env[1].valueFrom: Invalid value: "": must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` '
+        'or '
         "`secretKeyRef`"], id="value from"),
     pytest.param({"env": [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels"}}},
                           {"name": "B", "valueFrom": {"fieldRef": {"fieldPath": "metadata.nmae"}}},
@@ -136,7 +143,8 @@ def test_the_spec_as_a_whole(spec, expected):
     pytest.param({"envFrom": [{}]}, ['envFrom: Invalid value: "": must specify one of: `configMapRef` or `secretRef`'],
                  id="env from nothing"),
     pytest.param({"resources": {"requests": {"cpu": "2"}, "limits": {"cpu": "1"}}}, [
-        'resources.requests: Invalid value: "2": must be less than or equal to cpu limit of 1'], id="more than the limit"),
+        'resources.requests: Invalid value: "2": must be less than or equal to cpu limit of 1'], id="more than the "
+                                                                                                    "limit"),
     pytest.param({"resources": {"limits": {"memory": "-1", "gpu": "1", "a.b/c": "500m"}}}, [
         'resources.limits[memory]: Invalid value: "-1": must be greater than or equal to 0',
         'resources.limits[gpu]: Invalid value: "gpu": must be a standard resource type or fully qualified',
@@ -147,7 +155,8 @@ def test_the_spec_as_a_whole(spec, expected):
         'resources.requests[gpu]: Invalid value: "gpu": must be a standard resource for containers',
         'resources.requests[a.b/c]: Invalid value: "500m": must be an integer'], id="amounts and their names"),
     pytest.param({"resources": {"requests": {"a.b/c": "1"}}},
-                 ["resources.limits: Required value: Limit must be set for non overcommitable resources"], id="unlimited"),
+                 ["resources.limits: Required value: Limit must be set for non overcommitable resources"],
+                 id="unlimited"),
     pytest.param({"resources": {"limits": {"hugepages-2Mi": "3Mi"}}}, [
         'resources: Invalid value: "3Mi": 3Mi is not positive integer multiple of hugepages-2Mi',
         'resources: Invalid value: "3Mi": 3Mi is not positive integer multiple of hugepages-2Mi',
@@ -155,11 +164,13 @@ def test_the_spec_as_a_whole(spec, expected):
     pytest.param({"resources": {"limits": {"cpu": "much"}}}, [
         'resources.limits[cpu]: Invalid value: "much": ', 'resources.requests[cpu]: Invalid value: "much": '],
         id="no amount"),
-    pytest.param({"livenessProbe": {}}, ["livenessProbe: Required value: must specify a handler type"], id="no handler"),
+    pytest.param({"livenessProbe": {}}, ["livenessProbe: Required value: must specify a handler type"], id="no "
+                                                                                                           "handler"),
     pytest.param({"livenessProbe": {"exec": {}, "httpGet": {"port": 0}}}, [
         "livenessProbe.exec.command: Required value",
         "livenessProbe.httpGet: Forbidden: may not specify more than 1 handler type"], id="two handlers"),
-    pytest.param({"livenessProbe": {"httpGet": {"port": 0, "scheme": "ftp"}, "successThreshold": 2, "periodSeconds": -1}}, [
+    pytest.param({"livenessProbe": {"httpGet": {"port": 0, "scheme": "ftp"}, "successThreshold": 2,
+                                    "periodSeconds": -1}}, [
         "livenessProbe.httpGet.port: Invalid value: 0: must be between 1 and 65535, inclusive",
         'livenessProbe.httpGet.scheme: Unsupported value: "ftp": supported values: "HTTP", "HTTPS"',
         "livenessProbe.periodSeconds: Invalid value: -1: must be greater than or equal to 0",
@@ -168,7 +179,8 @@ def test_the_spec_as_a_whole(spec, expected):
         "readinessProbe.terminationGracePeriodSeconds: Invalid value: 5: must not be set for readinessProbes"],
         id="readiness ends nothing"),
     pytest.param({"lifecycle": {"preStop": {"sleep": {"seconds": 31}}}}, [
-        "lifecycle.preStop.sleep: Invalid value: 31: must be greater than 0 and less than terminationGracePeriodSeconds "
+        "lifecycle.preStop.sleep: Invalid value: 31: must be greater than 0 and less than "
+        "terminationGracePeriodSeconds "
         "(30)"], id="sleeps too long"),
     pytest.param({"volumeMounts": [{"name": "x", "mountPath": "/a"}, {"name": "v", "mountPath": "/a"},
                                    {"name": "v", "mountPath": ""}]}, [
@@ -182,11 +194,13 @@ def test_the_spec_as_a_whole(spec, expected):
         "volumeMounts.mountPropagation: Forbidden: Bidirectional mount propagation is available only to privileged "
         "containers"], id="propagation"),
     pytest.param({"volumeDevices": [{"name": "v", "devicePath": "/dev/x"}]}, [
-        'volumeDevices[0].name: Invalid value: "v": can only use volume source type of PersistentVolumeClaim or Ephemeral '
+        'volumeDevices[0].name: Invalid value: "v": can only use volume source type of PersistentVolumeClaim or '
+        'Ephemeral '
         "for block mode"], id="devices"),
     pytest.param({"securityContext": {"runAsUser": -1, "privileged": True, "allowPrivilegeEscalation": False}}, [
         "securityContext.runAsUser: Invalid value: -1: must be between 0 and 2147483647, inclusive",
-        'securityContext: Invalid value: {"allowPrivilegeEscalation":false,"privileged":true,"runAsUser":-1}: cannot set '
+        'securityContext: Invalid value: {"allowPrivilegeEscalation":false,"privileged":true,"runAsUser":-1}: cannot '
+        'set '
         "`allowPrivilegeEscalation` to false and `privileged` to true"], id="security"),
     pytest.param({"securityContext": {"seccompProfile": {"type": "Localhost"}, "appArmorProfile": {"type": "no"}}}, [
         "securityContext.seccompProfile.localhostProfile: Required value: must be set when seccomp type is Localhost",
@@ -239,7 +253,8 @@ def test_ephemeral_containers(given, expected):
         'volumes[0].hostPath.type: Unsupported value: "dir": supported values: "", "BlockDevice"'], id="host path"),
     pytest.param([{"name": "v", "secret": {"defaultMode": 512}}], [
         "volumes[0].secret.secretName: Required value",
-        "volumes[0].secret.defaultMode: Invalid value: 512: must be a number between 0 and 0777 (octal), both inclusive"],
+        "volumes[0].secret.defaultMode: Invalid value: 512: must be a number between 0 and 0777 (octal), both "
+        "inclusive"],
         id="secret"),
     pytest.param([{"name": "v", "configMap": {"name": "m", "items": [{"key": "", "path": "../a"}]}}], [
         "volumes[0].configMap.items[0].key: Required value",
@@ -273,27 +288,33 @@ PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
         {"key": "a", "operator": "Exists", "values": ["b"]}, {"key": "a", "operator": "Gt"}]}]}}}, [
         f'nodeAffinity.{REQUIRED}.nodeSelectorTerms[0].matchExpressions[0].operator: Invalid value: "in": not a valid '
         "selector operator",
-        f"nodeAffinity.{REQUIRED}.nodeSelectorTerms[0].matchExpressions[1].values: Required value: must be specified when "
+        f"nodeAffinity.{REQUIRED}.nodeSelectorTerms[0].matchExpressions[1].values: Required value: must be specified "
+        f"when "
         "`operator` is 'In' or 'NotIn'",
-        f"nodeAffinity.{REQUIRED}.nodeSelectorTerms[0].matchExpressions[2].values: Forbidden: may not be specified when "
+        f"nodeAffinity.{REQUIRED}.nodeSelectorTerms[0].matchExpressions[2].values: Forbidden: may not be specified "
+        f"when "
         "`operator` is 'Exists' or 'DoesNotExist'",
         f"nodeAffinity.{REQUIRED}.nodeSelectorTerms[0].matchExpressions[3].values: Required value: must be specified "
         "single value when `operator` is 'Lt' or 'Gt'"], id="expressions"),
     pytest.param({"nodeAffinity": {REQUIRED: {"nodeSelectorTerms": [{"matchFields": [
         {"key": "key-name", "operator": "In", "values": ["a", "b"]}]}]}}}, [
-        f"nodeAffinity.{REQUIRED}.nodeSelectorTerms[0].matchFields[0].values: Required value: must be only one value when "
+        f"nodeAffinity.{REQUIRED}.nodeSelectorTerms[0].matchFields[0].values: Required value: must be only one value "
+        f"when "
         "`operator` is 'In' or 'NotIn' for node field selector",
-        f'nodeAffinity.{REQUIRED}.nodeSelectorTerms[0].matchFields[0].key: Invalid value: "key-name": not a valid field '
+        f'nodeAffinity.{REQUIRED}.nodeSelectorTerms[0].matchFields[0].key: Invalid value: "key-name": not a valid '
+        f'field '
         "selector key"], id="fields"),
     pytest.param({"nodeAffinity": {PREFERRED: [{"weight": 101, "preference": {}}]}}, [
         f"nodeAffinity.{PREFERRED}[0].weight: Invalid value: 101: must be in the range 1-100"], id="weight"),
     pytest.param({"podAffinity": {PREFERRED: [{"weight": 0, "podAffinityTerm": {"matchLabelKeys": ["a"]}}]}}, [
         f"podAffinity.{PREFERRED}[0].weight: Invalid value: 0: must be in the range 1-100",
-        f"podAffinity.{PREFERRED}[0].podAffinityTerm.matchLabelKeys: Forbidden: must not be specified when labelSelector "
+        f"podAffinity.{PREFERRED}[0].podAffinityTerm.matchLabelKeys: Forbidden: must not be specified when "
+        f"labelSelector "
         "is not set",
         f"podAffinity.{PREFERRED}[0].podAffinityTerm.topologyKey: Required value: can not be empty",
         f'podAffinity.{PREFERRED}[0].podAffinityTerm.topologyKey: Invalid value: "": name part must be non-empty',
-        f'podAffinity.{PREFERRED}[0].podAffinityTerm.topologyKey: Invalid value: "": name part must consist'], id="pods"),
+        f'podAffinity.{PREFERRED}[0].podAffinityTerm.topologyKey: Invalid value: "": name part must consist'],
+        id="pods"),
 ])
 def test_affinity(affinity, expected):
     refused({"affinity": affinity}, *(f"affinity.{text}" for text in expected))
@@ -301,13 +322,15 @@ def test_affinity(affinity, expected):
 
 @pytest.mark.parametrize("toleration, expected", [
     pytest.param({"key": "a"}, [], id="no operator is Equal"),
-    pytest.param({}, ['operator: Invalid value: "": operator must be Exists when `key` is empty, which means "match all '
+    pytest.param({}, ['operator: Invalid value: "": operator must be Exists when `key` is empty, which means "match '
+                      'all '
                       'values and all keys"'], id="no key"),
     pytest.param({"key": "a", "operator": "Exists", "value": "b"},
                  ['operator: Invalid value: "b": value must be empty when `operator` is \'Exists\''], id="Exists"),
     pytest.param({"key": "a", "operator": "In"},
                  ['operator: Unsupported value: "In": supported values: "Equal", "Exists"'], id="operator"),
-    pytest.param({"key": "a", "effect": "NoRun"}, ['effect: Unsupported value: "NoRun": supported values: "NoSchedule", '
+    pytest.param({"key": "a", "effect": "NoRun"}, ['effect: Unsupported value: "NoRun": supported values: '
+                                                   '"NoSchedule", '
                                                    '"PreferNoSchedule", "NoExecute"'], id="effect"),
     pytest.param({"key": "a", "tolerationSeconds": 1}, [
         'effect: Invalid value: "": effect must be \'NoExecute\' when `tolerationSeconds` is set'], id="seconds"),
@@ -326,7 +349,8 @@ def test_tolerations(toleration, expected):
         '[0].{topologyKey, whenUnsatisfiable}: Duplicate value: "{z, DoNotSchedule}"'], id="twice"),
     pytest.param([{"maxSkew": 1, "topologyKey": "z", "whenUnsatisfiable": "ScheduleAnyway", "minDomains": 1,
                    "matchLabelKeys": ["a"], "labelSelector": {"matchLabels": {"a": "b"}}}], [
-        "[0].minDomains: Invalid value: 1: can only use minDomains if whenUnsatisfiable=DoNotSchedule, not ScheduleAnyway",
+        "[0].minDomains: Invalid value: 1: can only use minDomains if whenUnsatisfiable=DoNotSchedule, not "
+        "ScheduleAnyway",
         '[0].matchLabelKeys[0]: Invalid value: "a": exists in both matchLabelKeys and labelSelector'], id="domains"),
 ])
 def test_topology_spread(constraints, expected):
@@ -334,9 +358,11 @@ def test_topology_spread(constraints, expected):
 
 
 @pytest.mark.parametrize("spec, expected", [
-    pytest.param({"ephemeralContainers": [container(name="e")]}, "spec.ephemeralContainers: Forbidden: cannot be set on "
+    pytest.param({"ephemeralContainers": [container(name="e")]}, "spec.ephemeralContainers: Forbidden: cannot be set "
+                                                                 "on "
                  "create", id="ephemeral containers"),
-    pytest.param({"nodeName": "n1", "schedulingGates": [{"name": "a"}]}, "spec.nodeName: Forbidden: cannot be set until "
+    pytest.param({"nodeName": "n1", "schedulingGates": [{"name": "a"}]}, "spec.nodeName: Forbidden: cannot be set "
+                                                                         "until "
                  "all schedulingGates have been cleared", id="bound though gated"),
 ])
 def test_only_at_creation(spec, expected):

@@ -33,7 +33,7 @@ def summary(pod: Obj) -> Summary:
     sidecars = {name for name, one in init.items() if one.get("restartPolicy") == "Always"}
     containers = len(spec.get("containers") or ()) + len(sidecars)
     init_states = status.get("initContainerStatuses") or ()
-    waiting_for, ready, seen = _initialization(init_states, sidecars, len(init))
+    waiting_for, ready, seen = _initialization(init_states, sidecars, len(spec.get("initContainers") or ()))
     states = status.get("containerStatuses") or ()
 
     word = waiting_for or _phase(status)
