@@ -1,7 +1,7 @@
 """Plays a story about a DaemonSet on a whole cluster in virtual time, and writes down what happened.
 
 Pods are called by number, in the order they came: their real names are drawn by chance.  What happens at the
-same instant is sorted, so that a story does not depend on who was first within it.
+same instant is sorted by pod, so that a story does not depend on who was first within it.
 """
 from __future__ import annotations
 
@@ -122,10 +122,10 @@ class Stage:
         began = float("-inf")
         for when, line in self._heard:
             if when - began > SAME_INSTANT_S:
-                lines += sorted(together, key=_within_an_instant)
+                lines += sorted(together, key=_number)
                 together, began = [], when
             together.append(line)
-        return lines + sorted(together, key=_within_an_instant)
+        return lines + sorted(together, key=_number)
 
     def _pods(self):
         return [pod for pod in self._cluster.mirror.objects("pods").values() if not is_deleting(pod)]
@@ -165,9 +165,8 @@ def _state(pod) -> str:
     return "waits" if pod.get("status", {}).get("phase", "Pending") == "Pending" else pod["status"]["phase"].lower()
 
 
-def _within_an_instant(line: str) -> tuple[bool, int, str]:
-    """What makes room comes before what fills it."""
-    return not line.endswith(("stopped", "gone")), *_by_number(line)
+def _number(line: str) -> int:
+    return _by_number(line)[0]
 
 
 def _by_number(line: str) -> tuple[int, str]:
