@@ -1,6 +1,8 @@
 """Metadata and label selectors: the field and the words of each complaint."""
 import pytest
 
+from muster.api.causes import required
+from muster.api.errors import invalid
 from muster.api.validation.metadata import (
     validate_label_selector,
     validate_metadata,
@@ -93,3 +95,9 @@ def test_label_selector(selector, beginnings):
     wrong = []
     validate_label_selector(selector, "s", wrong)
     starts(wrong, *beginnings)
+
+
+def test_what_two_rules_say_is_said_once():
+    error = invalid("Pod", "", "p", [required("spec.a"), required("spec.b"), required("spec.a")])
+    assert error.message == 'Pod "p" is invalid: [spec.a: Required value, spec.b: Required value]'
+    assert [cause["field"] for cause in error.details["causes"]] == ["spec.a", "spec.b"]

@@ -150,6 +150,7 @@ def forbidden(resource: str, name: str, why: str) -> ApiError:
 
 def invalid(kind: str, group: str, name: str, causes: Sequence[Cause]) -> ApiError:
     """`The DaemonSet "x" is invalid: ...` is kubectl's rendering of this Status."""
+    causes = list(dict.fromkeys(causes))  # an update is held to several rules that may say the same
     listed = [str(cause) for cause in causes]
     text = listed[0] if len(listed) == 1 else f"[{', '.join(listed)}]"
     shown_kind = f"{kind}.{group}" if group else kind
