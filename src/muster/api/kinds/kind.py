@@ -39,7 +39,8 @@ class Subresource:
 
     `plain` ones ("status", "ephemeralcontainers", "resize") read and write the parent object, limited to `fields`
     (dotted paths the write may change; all else is kept from the stored object).  The others ("scale", "binding",
-    "eviction", "log", "exec", "attach", "portforward", "proxy") are actions of their own: the server knows them by name.
+    "eviction", "log", "exec", "attach", "portforward", "proxy") are actions of their own, which the server knows by
+    name.
     """
 
     name: str
