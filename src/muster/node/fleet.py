@@ -18,17 +18,18 @@ import logging
 import math
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from ..api.errors import AlreadyExists, ApiError, Conflict, NotFound
-from ..api.objects import Key, Obj, is_deleting, revision_of, uid_of
+from ..api.logs import LogOptions
+from ..api.objects import Key, Obj, is_deleting, name_of, namespace_of, revision_of, uid_of
 from ..client.client import Client
 from ..client.mirror import Mirror
 from ..clock import Clock
 from ..control.plan import Tell
 from ..store.history import Change
-from . import admission, behaviour, leases, life, plan, pod_status, status
+from . import admission, behaviour, leases, life, logs, plan, pod_status, status
 from .behaviour import Behaviour
 from .machines import Machine, Resident, is_failing, is_simulated
 
@@ -40,6 +41,7 @@ LOOKS_AT_ONCE = 200  # before others of the event loop get their turn
 REPORT_S = 300.0  # a kubelet reports the status of its node this often, changed or not
 REPORTS_PER_S = 20
 RETRY_S, LONGEST_RETRY_S = 1.0, 60.0
+FOLLOW_S = 0.5  # how often those who follow a log are served
 EARLY_S = 1e-6  # a timer may come this much too early: loops and clocks round
 
 Work = tuple[Callable[[Any], Awaitable[None]], Any]
@@ -91,6 +93,29 @@ class Fleet:
         await self._stirred.wait()
         if alarm is not None:
             alarm.cancel()
+
+    async def logs(self, pod: Obj, options: LogOptions) -> AsyncIterator[bytes]:
+        """The log of `options.container`, in pieces; with `follow`, until the container ends."""
+        key, uid = Key("pods", namespace_of(pod), name_of(pod)), uid_of(pod)
+        left = options.limit_bytes if options.limit_bytes is not None else math.inf
+        after = self._clock.now()
+        lines = logs.written(pod, options, after)
+        while True:
+            piece = logs.encoded(lines, options)
+            yield piece if len(piece) <= left else piece[:int(left)]
+            left -= len(piece)
+            if not options.follow or left <= 0 or not logs.goes_on(pod, options.container):
+                return
+            while not (lines := logs.written_after(pod, options, after, self._clock.now())):
+                await asyncio.sleep(FOLLOW_S)
+                latest = self._mirror.get(key)
+                if latest is None or uid_of(latest) != uid:
+                    return
+                pod = latest
+                if not logs.goes_on(pod, options.container):
+                    lines = logs.written_after(pod, options, after, self._clock.now())
+                    break
+            after = max((line.at for line in lines), default=after)
 
     # What changed
 
@@ -254,8 +279,8 @@ class Fleet:
         found = plan.plan(pod, resident.life, host, now, self._chance)
         resident.life = found.life
         machine.images.update(found.pulls)
-        for type_, reason, message, path in found.tells:
-            self._tell(Tell(pod, type_, reason, message, path, machine.name))
+        for one in found.tells:
+            self._tell(Tell(pod, one.type, one.reason, one.message, one.path, machine.name))
         if found.wake_at < math.inf:
             self._set_timer(resident, "pod", found.wake_at)
         else:

@@ -209,8 +209,8 @@ def _part(container: Obj, role: str, field: str) -> Part:
 
 def fails(probe: Obj) -> bool:
     """Does the probe run a command that is known to fail?"""
-    command = (probe.get("exec") or {}).get("command")
-    return bool(command) and course(tuple(command)).exit_code != 0
+    command: list[str] | None = (probe.get("exec") or {}).get("command")
+    return command is not None and course(tuple(command)).exit_code != 0
 
 
 def _passes_after(probe: Obj) -> float:

@@ -16,7 +16,7 @@ import math
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from ..api.objects import Obj, from_time, is_deleting, name_of, namespace_of, to_time
 from . import images, pod_status
@@ -68,7 +68,7 @@ class Host(NamedTuple):
 class Telling(NamedTuple):
     """An event about the pod."""
 
-    type: str
+    type: Literal["Normal", "Warning"]
     reason: str
     message: str
     path: str = ""  # the container it is about: "spec.containers{app}"
@@ -89,7 +89,9 @@ def plan(pod: Obj, life: Life, host: Host, now: float, chance: random.Random) ->
     if life.verdict is None or is_deleting(pod):
         turn.go_on()
     after = turn.life()
-    held = turn.is_busy() and after.stops_at is None and "startTime" in (pod.get("status") or {})
+    # The kubelet writes a pod's status between two rounds of its worker: first of all, and when a container ended.
+    held = (turn.is_busy() and not turn.something_ended and after.stops_at is None
+            and "startTime" in (pod.get("status") or {}))
     return Next(after, None if held else pod_status.status_of(pod, after, host.address, now), turn.tells, turn.pulls,
                 turn.wake_at(), after.gone_at is not None and after.gone_at <= now)
 
@@ -106,6 +108,7 @@ class _Turn:
         self.runs = list(life.runs)
         self.sandbox, self.verdict = life.sandbox, life.verdict
         self.stops_at, self.gone_at = life.stops_at, life.gone_at
+        self.something_ended = False
         self.tells: list[Telling] = []
         self.pulls: dict[str, float] = {}
         deadline_s = pod["spec"].get("activeDeadlineSeconds")
@@ -135,6 +138,7 @@ class _Turn:
             self._fail_by_deadline()
         elif self._is_over():
             self._stop_sidecars()
+            self.sandbox = False
 
     def wake_at(self) -> float:
         if self.stops_at is not None:
@@ -278,6 +282,7 @@ class _Turn:
 
     def _stay_without_image(self, place: int, run: Run, reason: str, told_as: str, why: str) -> None:
         part = self.parts[place]
+        self.sandbox = True
         if run.failed_pulls == 0:
             self._tell(part, "Warning", told_as, why)
             self._tell(part, "Warning", "Failed", f"Error: {reason}")
@@ -334,6 +339,7 @@ class _Turn:
     # How it ends
 
     def _end(self, place: int, run: Run, exit_code: int, reason: str = "") -> None:
+        self.something_ended = True
         ended = {
             "containerID": pod_status.container_id(self.before.uid, self.parts[place].name, run.restarts),
             "exitCode": exit_code, "finishedAt": to_time(self.moment),
@@ -411,7 +417,7 @@ class _Turn:
             runs.append(run)
         self.parts, self.runs = parts, runs
 
-    def _tell(self, part: Part, type_: str, reason: str, message: str) -> None:
+    def _tell(self, part: Part, type_: Literal["Normal", "Warning"], reason: str, message: str) -> None:
         self.tells.append(Telling(type_, reason, message, part.path))
 
 
@@ -425,4 +431,4 @@ def _succeeded(run: Run) -> bool:
 
 def _next_of(run: Run, moment: float) -> float:
     """When something about a running container changes next."""
-    return min((at for at in (run.started_at, run.ready_at, run.exit_at) if at > moment), default=math.inf)
+    return min([run.exit_at, *(at for at in (run.started_at, run.ready_at) if at > moment)])

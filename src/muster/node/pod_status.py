@@ -44,7 +44,7 @@ def status_of(pod: Obj, life: Life, host_address: str, now: float) -> Obj:
     status["hostIPs"] = [{"ip": host_address}]
     status["phase"] = phase
     address = host_address if pod["spec"].get("hostNetwork") else life.address
-    if address and (life.sandbox or old.get("podIP")):
+    if address and (life.sandbox or phase in PHASE_OVER or old.get("podIP")):
         status["podIP"] = address
         status["podIPs"] = [{"ip": address}]
     for field in ("qosClass", "nominatedNodeName", "resourceClaimStatuses"):
@@ -60,7 +60,7 @@ def status_of(pod: Obj, life: Life, host_address: str, now: float) -> Obj:
 
 def _refused(old: Obj, life: Life) -> Obj:
     assert life.verdict is not None, "a refused pod has a reason"
-    kept = {field: old[field] for field in ("conditions", "qosClass") if field in old}
+    kept: Obj = {field: old[field] for field in ("conditions", "qosClass") if field in old}
     return {**kept, "phase": "Failed", "reason": life.verdict.reason, "message": life.verdict.message,
             "startTime": old.get("startTime") or to_time(life.since)}
 
