@@ -24,8 +24,8 @@ class Attempt:
     kind: Kind
     namespace: str
     name: str  # "" where it is still to be generated
-    obj: Obj | None  # as it would be; None for a deletion
-    old: Obj | None
+    obj: Obj  # as it would be; for a deletion, as it is
+    old: Obj  # as it is; empty for a creation
     user: User
     dry_run: bool = False
     options: Any = None
@@ -40,7 +40,7 @@ class Look(Protocol):
     def list(self, resource: str, namespace: str = "") -> Iterable[Obj]: ...
 
 
-Admission = Callable[[Attempt, Look], Obj | None]
+Admission = Callable[[Attempt, Look], Obj]
 
 NOT_READY, UNREACHABLE = "node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"
 IMMORTAL_NAMESPACES = frozenset(("default", "kube-system", "kube-public"))
@@ -48,7 +48,7 @@ NO_PRIORITY = 0  # of a pod that names no class where no class is the default
 _PODS, _NODES, _NAMESPACES, _PRIORITIES = "pods", "nodes", "namespaces", "priorityclasses.scheduling.k8s.io"
 
 
-def admit(attempt: Attempt, look: Look, chain: Iterable[Admission]) -> Obj | None:
+def admit(attempt: Attempt, look: Look, chain: Iterable[Admission]) -> Obj:
     """What the chain makes of the object; `attempt.obj` is what the next of the chain sees."""
     for admission in chain:
         attempt.obj = admission(attempt, look)
@@ -57,13 +57,13 @@ def admit(attempt: Attempt, look: Look, chain: Iterable[Admission]) -> Obj | Non
 
 def refused(attempt: Attempt, why: str) -> ApiError:
     name = attempt.name
-    if not name and attempt.obj is not None:
+    if not name:
         metadata = attempt.obj["metadata"]
         name = metadata.get("name") or metadata.get("generateName") or "Unknown"
     return forbidden(attempt.kind.resource, name, why)
 
 
-def namespace_lifecycle(attempt: Attempt, look: Look) -> Obj | None:
+def namespace_lifecycle(attempt: Attempt, look: Look) -> Obj:
     """Nothing new in a namespace that is not there or about to go; some namespaces never go."""
     if attempt.kind.resource == _NAMESPACES:
         if attempt.operation == "DELETE" and attempt.name in IMMORTAL_NAMESPACES:
@@ -83,7 +83,7 @@ def namespace_lifecycle(attempt: Attempt, look: Look) -> Obj | None:
     return attempt.obj
 
 
-def node_taints(attempt: Attempt, look: Look) -> Obj | None:
+def node_taints(attempt: Attempt, look: Look) -> Obj:
     """A new node takes no pods until it has said that it is ready (TaintNodesByCondition)."""
     node = attempt.obj
     if attempt.kind.resource != _NODES or attempt.operation != "CREATE" or attempt.subresource:
@@ -95,7 +95,7 @@ def node_taints(attempt: Attempt, look: Look) -> Obj | None:
     return {**node, "spec": {**spec, "taints": [*taints, {"key": NOT_READY, "effect": "NoSchedule"}]}}
 
 
-def priority(attempt: Attempt, look: Look) -> Obj | None:
+def priority(attempt: Attempt, look: Look) -> Obj:
     """A pod's number comes from its class, and never from its author."""
     if attempt.subresource:
         return attempt.obj
@@ -142,7 +142,7 @@ def _default_priority(look: Look) -> Obj | None:
                key=lambda one: one["value"], default=None)
 
 
-def _only_one_default(attempt: Attempt, look: Look) -> Obj | None:
+def _only_one_default(attempt: Attempt, look: Look) -> Obj:
     if attempt.operation != "DELETE" and attempt.obj.get("globalDefault"):
         default = _default_priority(look)
         if default is not None and (attempt.operation == "CREATE" or name_of(default) != name_of(attempt.obj)):
@@ -156,7 +156,7 @@ _PATIENT = {key: {"key": key, "operator": "Exists", "effect": "NoExecute", "tole
             for key in (NOT_READY, UNREACHABLE)}
 
 
-def default_tolerations(attempt: Attempt, look: Look) -> Obj | None:
+def default_tolerations(attempt: Attempt, look: Look) -> Obj:
     """DefaultTolerationSeconds: five minutes on a node that is not ready or not reached."""
     if attempt.kind.resource != _PODS or attempt.operation == "DELETE" or attempt.subresource:
         return attempt.obj

@@ -152,7 +152,7 @@ def _graceful(obj: Obj, grace: int, now: float) -> Obj:
 def _marked_now(obj: Obj, now: float) -> Obj:
     metadata = obj["metadata"]
     since = metadata.get("deletionTimestamp")
-    changed = {"deletionGracePeriodSeconds": 0}
+    changed: Obj = {"deletionGracePeriodSeconds": 0}
     if since is None:
         changed |= _next_generation(metadata)
     if since is None or from_time(since) > now:

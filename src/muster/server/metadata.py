@@ -30,15 +30,23 @@ _UPDATES_SAY_REVISION = frozenset(("leases.coordination.k8s.io", "poddisruptionb
                                    "customresourcedefinitions.apiextensions.k8s.io"))
 
 
+def of_kind(obj: Obj, kind: Kind) -> Obj:
+    """The object with the apiVersion and kind that a body may leave to the URL."""
+    if obj.get("apiVersion") and obj.get("kind"):
+        return obj
+    return {"apiVersion": kind.api_version, "kind": kind.name,
+            **{key: value for key, value in obj.items() if key not in ("apiVersion", "kind")}}
+
+
 def in_namespace(obj: Obj, kind: Kind, namespace: str) -> Obj:
     """The object in the namespace of the request, which it may name or leave out."""
     metadata = obj.get("metadata") or {}
     given = metadata.get("namespace") or ""
+    if not namespace and kind.namespaced:
+        raise BadRequest("an empty namespace may not be set during creation")
     if given == namespace and "metadata" in obj:
         return obj
     if not namespace:
-        if kind.namespaced:
-            raise BadRequest("an empty namespace may not be set during creation")
         return {**obj, "metadata": {key: value for key, value in metadata.items() if key != "namespace"}}
     if given and given != namespace:
         raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")

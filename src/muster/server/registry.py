@@ -75,6 +75,7 @@ ACCOUNT_TRIES = 10  # to find the default account of a namespace that is just be
 ACCOUNT_WAIT_S = (0.1, 0.2)  # ... after so long each
 DELETIONS_TOGETHER = 64  # of a collection; they share the store's flush
 
+Snapshots = list[Snapshot]  # a name that stays what it is where `list` is a method
 Change = Callable[[Obj], tuple[Obj, Sequence[str]]]  # what is there -> what shall be, and warnings
 
 
@@ -134,10 +135,10 @@ class Registry:
         if subresource:
             raise not_found(f"{kind.resource}/{subresource}", name)
         read, warnings = self.schema.read(kind, obj, options.field_validation, options.duplicates)
-        read = metadata.in_namespace(read, kind, namespace if kind.namespaced else "")
+        read = metadata.in_namespace(metadata.of_kind(read, kind), kind, namespace if kind.namespaced else "")
         metadata.refuse_revision(read)
         read = kind.defaults(read)
-        attempt = Attempt("CREATE", kind, namespace, read["metadata"].get("name") or "", read, None, options.user,
+        attempt = Attempt("CREATE", kind, namespace, read["metadata"].get("name") or "", read, {}, options.user,
                           options.dry_run, options)
         await self._wait_for_account(attempt)
         admitted = admit(attempt, self._look, self._admission)
@@ -196,7 +197,8 @@ class Registry:
             return await self._update_scale(kind, namespace, name, obj, options)
         read, warnings = self.schema.read(kind, obj, options.field_validation, options.duplicates)
         metadata.check_address(read, namespace if kind.namespaced else "", name)
-        read = kind.defaults(metadata.in_namespace(read, kind, namespace if kind.namespaced else ""))
+        read = kind.defaults(metadata.in_namespace(metadata.of_kind(read, kind), kind,
+                                                   namespace if kind.namespaced else ""))
         uid = read["metadata"].get("uid")
 
         def change(old: Obj) -> tuple[Obj, Sequence[str]]:
@@ -218,10 +220,9 @@ class Registry:
             if patched is old:
                 return old, ()
             read, warnings = self.schema.read(kind, patched, options.field_validation, options.duplicates)
-            if "metadata" not in read:
-                read = {**read, "metadata": {}}
             metadata.check_address(read, namespace if kind.namespaced else "", name)
-            return kind.defaults(metadata.in_namespace(read, kind, old["metadata"].get("namespace", ""))), warnings
+            read = metadata.in_namespace(metadata.of_kind(read, kind), kind, old["metadata"].get("namespace", ""))
+            return kind.defaults(read), warnings
 
         return await self._rewrite(kind, namespace, name, change, options, subresource)
 
@@ -286,9 +287,7 @@ class Registry:
             new = subresources.narrowed(kind, plain, new, old)
         attempt = Attempt("UPDATE", kind, old["metadata"].get("namespace", ""), name, new, old, options.user,
                           options.dry_run, options, plain.name if plain is not None else "")
-        admitted = admit(attempt, self._look, self._admission)
-        assert admitted is not None, "admission gives an object back for an object"
-        new = admitted
+        new = admit(attempt, self._look, self._admission)
         if plain is not None:
             _raise_if(kind, name, _wrong_with(kind, plain, new, old))
             return new, ()
@@ -340,7 +339,7 @@ class Registry:
         snapshot = written.snapshot
         return Written(Snapshot(subresources.scale_of(kind, snapshot.value), snapshot.revision), written.warnings)
 
-    def _read_body(self, definition: str, body: Any, options: WriteOptions) -> tuple[Obj, list[str]]:
+    def _read_body(self, definition: str, body: Any, options: WriteOptions) -> tuple[Obj, Sequence[str]]:
         return self.schema.read_as(definition, body, options.field_validation, options.duplicates)
 
     async def _bind(self, kind: Kind, namespace: str, name: str, binding: Obj, options: WriteOptions) -> Written:
@@ -377,7 +376,7 @@ class Registry:
             stored = self._stored(kind, namespace, name)
             obj = stored.value
             deletion.check_preconditions(kind, obj, options)
-            admit(Attempt("DELETE", kind, namespace, name, None, obj, user, options.dry_run, options),
+            admit(Attempt("DELETE", kind, namespace, name, obj, obj, user, options.dry_run, options),
                   self._look, self._admission)
             step = deletion.decide(kind, obj, options, self._clock.now())
             try:
@@ -414,7 +413,7 @@ class Registry:
         """Deletes what a list with that query holds; returns how they were left, or last were."""
         deletion.check_options(options)
         items = self.list(kind, namespace, query).items
-        left: list[Snapshot] = []
+        left: Snapshots = []
         for start in range(0, len(items), DELETIONS_TOGETHER):
             left += await asyncio.gather(*(self._delete_listed(kind, item, options, user)
                                            for item in items[start:start + DELETIONS_TOGETHER]))

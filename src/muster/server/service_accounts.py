@@ -27,7 +27,7 @@ MIRROR = "kubernetes.io/config.mirror"
 _FILE_MODE = 0o644
 
 
-def service_account(attempt: Attempt, look: Look) -> Obj | None:
+def service_account(attempt: Attempt, look: Look) -> Obj:
     if attempt.kind.resource != "pods" or attempt.operation != "CREATE" or attempt.subresource:
         return attempt.obj
     pod = attempt.obj

@@ -162,7 +162,8 @@ class WatchCache:
             return WatchEvent("MODIFIED" if was else "ADDED", after)
         if not was:
             return None
-        return WatchEvent("DELETED", change.last if after is None else self._as_it_left(change))
+        assert before is not None, "it was selected, so it was there"
+        return WatchEvent("DELETED", change.last if after is None else self._as_it_left(before, change.revision))
 
     def _converted_event(self, kind: Kind, change: Change, asks: Callable[[Obj], bool] | None) -> WatchEvent | None:
         before = self._forms.of(kind, change.before) if change.before is not None else None
@@ -173,13 +174,14 @@ class WatchCache:
             return WatchEvent("MODIFIED" if was else "ADDED", last)
         if not was:
             return None
+        assert before is not None, "it was selected, so it was there"
         return WatchEvent("DELETED", last if change.after is None else at_revision(before.value, change.revision))
 
-    def _as_it_left(self, change: Change) -> Snapshot:
+    def _as_it_left(self, before: Snapshot, revision: int) -> Snapshot:
         """The object as it last matched, at the revision by which it no longer does."""
-        found = self._left.get(change.revision)
+        found = self._left.get(revision)
         if found is None:
-            found = self._left[change.revision] = at_revision(change.before.value, change.revision)
+            found = self._left[revision] = at_revision(before.value, revision)
             if len(self._left) > LEFT_KEPT:
                 self._left.popitem(last=False)
         return found
@@ -228,8 +230,8 @@ class WatchCache:
         if before != after:
             self._place_pod(change.key[1:], before, after)
         if self._narrow:
-            for node in {before: 0, after: 0}:
-                if node:
+            for node in dict.fromkeys((before, after)):
+                if node is not None:
                     self._pass_on(_Narrow("pods", "node", node), change, rung)
 
     def _pass_on(self, narrow: _Narrow, change: Change, rung: dict[int, _Channel]) -> None:
@@ -239,11 +241,12 @@ class WatchCache:
             rung[id(channel)] = channel
 
     def _place_pod(self, place: Place, before: str | None, after: str | None) -> None:
-        if before and (there := self._on_node.get(before)) is not None:
+        """None: not there at all; "": on no node yet."""
+        if before is not None and (there := self._on_node.get(before)) is not None:
             there.discard(place)
             if not there:
                 del self._on_node[before]
-        if after:
+        if after is not None:
             self._on_node.setdefault(after, SortedSet()).add(place)
 
 
