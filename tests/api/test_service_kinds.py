@@ -120,9 +120,11 @@ def test_an_apply_that_does_not_mention_them_keeps_the_address_and_ports():
     assert told(SERVICE.validate(new) + SERVICE.validate_update(new, old)) == []
 
 
-def test_the_address_may_not_change():
+@pytest.mark.parametrize("others", [{}, {"clusterIPs": ["10.96.0.9"]}, {"clusterIPs": ["10.96.0.10"]}],
+                         ids=["alone", "patched", "both"])
+def test_the_address_may_not_change(others):
     old = given(made(service()))
-    new = SERVICE.prepare_update(SERVICE.defaults(service(clusterIP="10.96.0.10")), old)
+    new = SERVICE.prepare_update(SERVICE.defaults(service(clusterIP="10.96.0.10", **others)), old)
     assert told(SERVICE.validate_update(new, old)) == [
         'spec.clusterIPs[0]: Invalid value: ["10.96.0.10"]: may not change once set']
 

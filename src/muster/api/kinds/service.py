@@ -55,21 +55,28 @@ def prepare_update(new: Obj, old: Obj) -> Obj:
     """Carries over what the server gave out where the new object leaves it open, drops what its type lost."""
     new = kept(_without_lost(new, old), old, "status")
     if _has_address(new) and _has_address(old):
-        before = old["spec"]
-        if not at(new, "spec.clusterIP") and before.get("clusterIP"):
-            new = with_(new, "spec.clusterIP", before["clusterIP"])
-        if not at(new, "spec.clusterIPs") and at(new, "spec.clusterIP") == before.get("clusterIP"):
-            new = with_(new, "spec.clusterIPs", before.get("clusterIPs") or [before["clusterIP"]]) \
-                if before.get("clusterIP") else new
+        new = inside(new, "spec", lambda spec: _with_former_address(spec, old["spec"]))
     if _takes_node_ports(new) and _takes_node_ports(old):
-        given = {(port["port"], port.get("protocol")): port["nodePort"]
+        given = {(port.get("port"), port.get("protocol")): port["nodePort"]
                  for port in at(old, "spec.ports", ()) if port.get("nodePort")}
         new = inside(new, "spec", lambda spec: each(spec, "ports", lambda port: _carried(port, given)))
     return _with_families(_with_all_addresses(new))
 
 
-def _carried(port: Obj, given: Mapping[tuple[int, str | None], int]) -> Obj:
-    number = given.get((port["port"], port.get("protocol")))
+def _with_former_address(spec: Obj, before: Obj) -> Obj:
+    """`clusterIP` and `clusterIPs` say the same: the one that was changed decides, the former one fills in."""
+    former, all_former = before.get("clusterIP"), before.get("clusterIPs")
+    if not former:
+        return spec
+    if (spec.get("clusterIP") or former) != former and spec.get("clusterIPs") in (None, [], all_former):
+        return {**spec, "clusterIPs": [spec["clusterIP"]]}
+    if not spec.get("clusterIP"):
+        spec = {**spec, "clusterIP": former}
+    return spec if spec.get("clusterIPs") else {**spec, "clusterIPs": all_former or [former]}
+
+
+def _carried(port: Obj, given: Mapping[tuple[int | None, str | None], int]) -> Obj:
+    number = given.get((port.get("port"), port.get("protocol")))
     return port if port.get("nodePort") or number is None else {**port, "nodePort": number}
 
 
