@@ -9,6 +9,7 @@ import pytest
 
 from muster.api.kinds.built_in import BUILT_IN
 from muster.api.kinds.catalogue import Kinds
+from muster.api.logs import LogOptions
 from muster.api.objects import Key, Obj, at, condition, is_true
 from muster.api.schema import Schema
 from muster.bootstrap import NAMESPACES
@@ -189,7 +190,8 @@ def test_a_new_process_restarts_nothing() -> None:
         world.begin()
         await asyncio.sleep(60)
         assert [world.get(key) for key in (runs, done)] == before
-        assert world.get(crashes)["status"]["containerStatuses"][0]["restartCount"] == restarts + 2, "waits go on growing"
+        again = world.get(crashes)["status"]["containerStatuses"][0]["restartCount"]
+        assert again == restarts + 2, "the waits go on growing"
         await world.client.delete(runs)
         await asyncio.sleep(1)
         assert world.mirror.get(runs) is None
@@ -256,9 +258,9 @@ def test_a_pod_held_by_a_finalizer_is_asked_for_once() -> None:
 
 def test_a_node_made_by_hand_needs_to_say_that_it_is_simulated() -> None:
     async def tell(world: World) -> None:
-        for name, annotations in (("silent", {}), ("simulated", {"muster.dev/simulated": "true"})):
+        for name, said in (("silent", {}), ("simulated", {"muster.dev/simulated": "true"})):
             await world.client.create({"apiVersion": "v1", "kind": "Node",
-                                       "metadata": {"name": name, "annotations": annotations}})
+                                       "metadata": {"name": name, "annotations": said}})
         pods = [await world.pod(name, name) for name in ("silent", "simulated")]
         await asyncio.sleep(10)
         assert [is_true(world.get(pod), "Ready") for pod in pods] == [False, True]
@@ -295,6 +297,21 @@ def test_many_nodes_cost_few_writes() -> None:
         renewals = 2000 + 100  # 2,000 nodes renew their leases every 20 s
         assert world.fleet.writes - writes <= len(pods) + renewals
         assert world.store.history.revision - revision <= 2 * len(pods) + renewals
+    story(tell)
+
+
+def test_a_log_is_followed_to_its_end() -> None:
+    async def tell(world: World) -> None:
+        (node,) = await world.pool(1)
+        script = "echo one; sleep 10; echo two; sleep 10; echo three"
+        key = await world.pod("web", node["metadata"]["name"], spec={"restartPolicy": "Never"},
+                              container={"command": ["sh", "-c", script]})
+        await asyncio.sleep(1)
+        follow = LogOptions("app", follow=True)
+        pieces = [piece async for piece in world.fleet.logs(world.get(key), follow) if piece]
+        assert pieces == [b"one\n", b"two\n", b"three\n"]
+        whole = [piece async for piece in world.fleet.logs(world.get(key), LogOptions("app", limit_bytes=6))]
+        assert b"".join(whole) == b"one\ntw"
     story(tell)
 
 

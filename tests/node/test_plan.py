@@ -260,7 +260,7 @@ containers = st.sampled_from([app(), runs("sleep 2"), runs("sleep 1; exit 2"), r
 ranges = st.sampled_from(["0s", "1s", "200ms..2s", "0s..10s"])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(apps=st.lists(containers, min_size=1, max_size=3), init=st.lists(containers, max_size=2),
        policy=st.sampled_from(["Always", "OnFailure", "Never"]), pull=ranges, start=ranges, ready=ranges, stop=ranges,
        seed=st.integers(0, 2**32), starts_over=st.booleans(), ends=st.booleans())
