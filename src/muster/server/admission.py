@@ -104,9 +104,9 @@ def priority(attempt: Attempt, look: Look) -> Obj:
     if attempt.kind.resource != _PODS or attempt.operation == "DELETE":
         return attempt.obj
     pod = attempt.obj
-    spec = pod["spec"]
+    spec = pod.get("spec") or {}
     if attempt.operation == "UPDATE":
-        before = attempt.old["spec"]
+        before = attempt.old.get("spec") or {}
         kept = {field: before[field] for field in ("priority", "preemptionPolicy")
                 if spec.get(field) is None and before.get(field) is not None}
         return {**pod, "spec": {**spec, **kept}} if kept else pod
@@ -161,8 +161,9 @@ def default_tolerations(attempt: Attempt, look: Look) -> Obj:
     if attempt.kind.resource != _PODS or attempt.operation == "DELETE" or attempt.subresource:
         return attempt.obj
     pod = attempt.obj
-    held = pod["spec"].get("tolerations") or []
+    spec = pod.get("spec") or {}
+    held = spec.get("tolerations") or []
     missing = [_PATIENT[key] for key in (NOT_READY, UNREACHABLE) if not any(
         toleration.get("key") in (key, None, "") and toleration.get("effect") in ("NoExecute", None, "")
         for toleration in held)]
-    return {**pod, "spec": {**pod["spec"], "tolerations": [*held, *missing]}} if missing else pod
+    return {**pod, "spec": {**spec, "tolerations": [*held, *missing]}} if missing else pod

@@ -13,8 +13,8 @@ https://kubernetes.io/docs/reference/using-api/api-concepts/
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
 from ..api import patches
 from ..api.causes import Cause
@@ -75,6 +75,7 @@ ACCOUNT_TRIES = 10  # to find the default account of a namespace that is just be
 ACCOUNT_WAIT_S = (0.1, 0.2)  # ... after so long each
 DELETIONS_TOGETHER = 64  # of a collection; they share the store's flush
 
+T = TypeVar("T")
 Snapshots = list[Snapshot]  # a name that stays what it is where `list` is a method
 Change = Callable[[Obj], tuple[Obj, Sequence[str]]]  # what is there -> what shall be, and warnings
 
@@ -237,7 +238,7 @@ class Registry:
 
     async def set_status(self, kind: Kind, namespace: str, name: str, uid: str, status: Obj) -> Snapshot:
         """For the cluster's own parts, whose statuses need no reading: replaces the whole status."""
-        for tried in range(TRIES):
+        async def write() -> Snapshot:
             stored = self._stored(kind, namespace, name)
             old = stored.value
             if uid != old["metadata"]["uid"]:
@@ -246,18 +247,16 @@ class Registry:
             if new == old:
                 return stored
             _raise_if(kind, name, kind.validate_status_update(new, old))
-            try:
-                return _written(await self.store.commit(kind.key(namespace, name), new, expect=stored.revision))
-            except Conflict:
-                if tried + 1 == TRIES:
-                    raise
-        raise AssertionError("unreachable: the last try raises")
+            return await self._commit(kind, stored, new)
+
+        return await _until_it_lands(write)
 
     async def _rewrite(self, kind: Kind, namespace: str, name: str, change: Change, options: WriteOptions,
                        subresource: str = "") -> Written:
         """Writes what `change` makes of the object; where another write came first, of what is there then."""
         plain = _plain(kind, subresource, name)
-        for tried in range(TRIES):
+
+        async def write() -> Written:
             stored = self._stored(kind, namespace, name)
             current = self._forms.of(kind, stored)
             new, warnings = change(current.value)
@@ -270,12 +269,10 @@ class Registry:
                 if options.dry_run:
                     return Written(Snapshot(new, current.revision), warnings)
                 return Written(await self._replace(kind, stored, new), warnings)
-            except _Overtaken as overtaken:
-                if tried + 1 == TRIES:
-                    raise overtaken.conflict from None
             finally:
                 self._addresses.release(reservation)
-        raise AssertionError("unreachable: the last try raises")
+
+        return await _until_it_lands(write)
 
     def _next(self, kind: Kind, new: Obj, old: Obj, options: WriteOptions, plain: Subresource | None,
               reservation: Reservation) -> tuple[Obj, Sequence[str]]:
@@ -302,14 +299,20 @@ class Registry:
 
     async def _replace(self, kind: Kind, stored: Snapshot, new: Obj) -> Snapshot:
         """Commits; an object that was only kept by what the new one lacks (a finalizer) ends instead."""
-        key = kind.key(new["metadata"].get("namespace", ""), new["metadata"]["name"])
-        ends = is_deleting(new) and deletion.may_end(new)
+        ends = deletion.may_end(new)
+        snapshot = await self._commit(kind, stored, None if ends else kind.to_stored(new))
+        return Snapshot(new, snapshot.revision) if ends else self._forms.of(kind, snapshot)
+
+    async def _commit(self, kind: Kind, stored: Snapshot, value: Obj | None) -> Snapshot:
+        """In the place of what was looked at; raises _Overtaken where it has changed since."""
+        spoken = stored.value["metadata"]
         try:
-            snapshot = _written(await self.store.commit(key, None if ends else kind.to_stored(new),
-                                                        expect=stored.revision))
+            snapshot = await self.store.commit(kind.key(spoken.get("namespace", ""), spoken["name"]), value,
+                                               expect=stored.revision)
         except Conflict as other:
             raise _Overtaken(other) from None
-        return Snapshot(new, snapshot.revision) if ends else self._forms.of(kind, snapshot)
+        assert snapshot is not None, "the commit expected an object and found it"
+        return snapshot
 
     # ---- subresources with a body of their own
 
@@ -347,7 +350,8 @@ class Registry:
         subresources.check_binding(name, read)
         said = read["metadata"]
         now = to_time(self._clock.now())
-        for tried in range(TRIES):
+
+        async def write() -> Written:
             stored = self._stored(kind, namespace, name)
             metadata.check_uid(kind, said.get("uid"), stored.value)
             if said.get("resourceVersion") not in (None, "", str(stored.revision)):
@@ -355,12 +359,9 @@ class Registry:
             pod = subresources.bound(stored.value, read, now)
             if options.dry_run:
                 return Written(Snapshot(pod, stored.revision), warnings)
-            try:
-                return Written(await self._replace(kind, stored, pod), warnings)
-            except _Overtaken as overtaken:
-                if tried + 1 == TRIES:
-                    raise overtaken.conflict from None
-        raise AssertionError("unreachable: the last try raises")
+            return Written(await self._replace(kind, stored, pod), warnings)
+
+        return await _until_it_lands(write)
 
     async def _evict(self, kind: Kind, namespace: str, name: str, eviction: Obj, options: WriteOptions) -> Written:
         read, warnings = self._read_body(subresources.EVICTION_DEFINITION, eviction, options)
@@ -372,19 +373,17 @@ class Registry:
 
     async def delete(self, kind: Kind, namespace: str, name: str, options: DeleteOptions, user: Any) -> Deleted:
         deletion.check_options(options)
-        for tried in range(TRIES):
+
+        async def write() -> Deleted:
             stored = self._stored(kind, namespace, name)
             obj = stored.value
             deletion.check_preconditions(kind, obj, options)
             admit(Attempt("DELETE", kind, namespace, name, obj, obj, user, options.dry_run, options),
                   self._look, self._admission)
             step = deletion.decide(kind, obj, options, self._clock.now())
-            try:
-                return await self._carry_out(kind, stored, step, options.dry_run)
-            except _Overtaken as overtaken:
-                if tried + 1 == TRIES:
-                    raise overtaken.conflict from None
-        raise AssertionError("unreachable: the last try raises")
+            return await self._carry_out(kind, stored, step, options.dry_run)
+
+        return await _until_it_lands(write)
 
     async def _carry_out(self, kind: Kind, stored: Snapshot, step: deletion.Step, dry_run: bool) -> Deleted:
         if isinstance(step, deletion.Wait):
@@ -393,20 +392,12 @@ class Registry:
             if dry_run:
                 return Deleted(Snapshot(step.obj, stored.revision), gone=step.ends)
             if step.obj != stored.value:
-                stored = await self._commit_deletion(stored, step.obj, kind)
+                stored = await self._commit(kind, stored, step.obj)
             if not step.ends:
                 return Deleted(self._forms.of(kind, stored), gone=False)
         if not dry_run:
-            stored = await self._commit_deletion(stored, None, kind)
+            stored = await self._commit(kind, stored, None)
         return Deleted(self._forms.of(kind, stored), gone=True)
-
-    async def _commit_deletion(self, stored: Snapshot, value: Obj | None, kind: Kind) -> Snapshot:
-        spoken = stored.value["metadata"]
-        try:
-            return _written(await self.store.commit(kind.key(spoken.get("namespace", ""), spoken["name"]), value,
-                                                    expect=stored.revision))
-        except Conflict as other:
-            raise _Overtaken(other) from None
 
     async def delete_collection(self, kind: Kind, namespace: str, query: ListQuery, options: DeleteOptions,
                                 user: Any) -> Sequence[Snapshot]:
@@ -443,9 +434,15 @@ class _Overtaken(Exception):
         self.conflict = other
 
 
-def _written(snapshot: Snapshot | None) -> Snapshot:
-    assert snapshot is not None, "the commit expected an object and found it"
-    return snapshot
+async def _until_it_lands(write: Callable[[], Awaitable[T]]) -> T:
+    """`write` looks, decides and commits: all of it again where another write came between."""
+    for left in reversed(range(TRIES)):
+        try:
+            return await write()
+        except _Overtaken as overtaken:
+            if not left:
+                raise overtaken.conflict from None
+    raise AssertionError("unreachable: the last try returns or raises")
 
 
 def _taken(kind: Kind, name: str, there: Snapshot | None) -> ApiError:

@@ -31,7 +31,7 @@ def service_account(attempt: Attempt, look: Look) -> Obj:
     if attempt.kind.resource != "pods" or attempt.operation != "CREATE" or attempt.subresource:
         return attempt.obj
     pod = attempt.obj
-    spec = pod["spec"]
+    spec = pod.get("spec") or {}
     name = spec.get("serviceAccountName") or spec.get("serviceAccount") or ""
     if MIRROR in annotations_of(pod):
         if name:
@@ -54,7 +54,7 @@ def account_awaited(attempt: Attempt, look: Look) -> bool:
     """Is it only that the namespace is so new that its default account is still being made?"""
     if attempt.kind.resource != "pods" or attempt.operation != "CREATE" or attempt.subresource:
         return False
-    spec = attempt.obj["spec"]
+    spec = attempt.obj.get("spec") or {}
     name = spec.get("serviceAccountName") or spec.get("serviceAccount") or DEFAULT_ACCOUNT
     return (name == DEFAULT_ACCOUNT and MIRROR not in annotations_of(attempt.obj)
             and look.get(Key("namespaces", "", attempt.namespace)) is not None
