@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterable
 
 from ..api import quantities
-from ..api.objects import Obj, condition, labels_of, name_of, to_time, uid_of, with_condition
+from ..api.objects import Obj, condition, labels_of, name_of, to_time, uid_of
 from . import images
 
 VERSION = "v1.32.4"
@@ -24,6 +24,7 @@ _HEALTHY = (
     ("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
     ("Ready", "True", "KubeletReady", "kubelet is posting ready status"),
 )
+_OURS = frozenset(one[0] for one in _HEALTHY)
 
 
 def node_status(node: Obj, address: str, present: Iterable[str], now: float) -> Obj:
@@ -31,18 +32,16 @@ def node_status(node: Obj, address: str, present: Iterable[str], now: float) -> 
     old = node.get("status") or {}
     capacity = old.get("capacity") or USUAL_CAPACITY
     stamp = to_time(now)
-    conditions = old.get("conditions") or []
-    for type_, value, reason, message in _HEALTHY:
-        conditions = with_condition(conditions, {
-            "lastHeartbeatTime": stamp, "lastTransitionTime": stamp, "message": message, "reason": reason,
-            "status": value, "type": type_})
+    ours = [{"lastHeartbeatTime": stamp, "lastTransitionTime": _since(node, type_, value) or stamp, "message": message,
+             "reason": reason, "status": value, "type": type_} for type_, value, reason, message in _HEALTHY]
+    others = [one for one in old.get("conditions") or () if one.get("type") not in _OURS]
     return {
         **old,
         "addresses": old.get("addresses") or [{"address": address, "type": "InternalIP"},
                                               {"address": name_of(node), "type": "Hostname"}],
         "allocatable": _allocatable(capacity),
         "capacity": capacity,
-        "conditions": conditions,
+        "conditions": [*others, *ours],
         "daemonEndpoints": {"kubeletEndpoint": {"Port": 10250}},
         "images": [{"names": [images.image_id(name), name], "sizeBytes": images.size_bytes(name)}
                    for name in sorted(present, key=images.size_bytes, reverse=True)[:MOST_IMAGES]],
@@ -58,6 +57,11 @@ def is_registered(node: Obj) -> bool:
             return False
     status = node["status"]
     return "allocatable" in status and "addresses" in status and "machineID" in (status.get("nodeInfo") or {})
+
+
+def _since(node: Obj, type_: str, value: str) -> str | None:
+    found = condition(node, type_)
+    return found.get("lastTransitionTime") if found is not None and found.get("status") == value else None
 
 
 def internal_ip(node: Obj) -> str:
