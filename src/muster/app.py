@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import bootstrap
 from .api.apply import apply_patch, recorded
-from .api.errors import AlreadyExists, NotFound
+from .api.errors import AlreadyExists, ApiError, Internal, NotFound
 from .api.kinds.built_in import BUILT_IN
 from .api.kinds.catalogue import Kinds
 from .api.objects import Key, Obj, name_of, with_
@@ -140,19 +140,12 @@ class Cluster:
 
 @contextlib.asynccontextmanager
 async def running(cluster: Cluster) -> AsyncIterator[Cluster]:
-    """The cluster at work, with its first objects in place and its mirror filled."""
-    work = asyncio.create_task(cluster.run(), name="cluster")
-    try:
-        ready = asyncio.create_task(cluster.mirror.synced())
-        await asyncio.wait({work, ready}, return_when=asyncio.FIRST_COMPLETED)
-        if work.done():
-            ready.cancel()
-            work.result()
+    """The cluster at work, its mirror filled.  A part that fails ends the block with that failure."""
+    async with asyncio.TaskGroup() as group:
+        work = group.create_task(cluster.run(), name="cluster")
+        await cluster.mirror.synced()
         yield cluster
-    finally:
         work.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await work
 
 
 # ------------------------------------------------------------------ a cluster that kubectl talks to
@@ -166,7 +159,16 @@ def serve(request: Request, ready: Callable[[str, str], None]) -> None:
     sys.setswitchinterval(0.0005)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner, \
             ThreadPoolExecutor(max_workers=1, thread_name_prefix="store") as executor:
-        runner.run(_serve(request, ready, executor))
+        try:
+            runner.run(_serve(request, ready, executor))
+        except* Exception as failures:
+            failure = failures.exceptions[0]
+            while isinstance(failure, ExceptionGroup):
+                failure = failure.exceptions[0]
+            if isinstance(failure, ApiError | OSError):
+                raise failure from None
+            log.error("a part of the cluster failed; nothing that was acknowledged is lost", exc_info=failure)
+            raise Internal(f"stopped by a failure inside Muster: {failure!r}") from None
 
 
 async def _serve(request: Request, ready: Callable[[str, str], None], executor: ThreadPoolExecutor) -> None:
