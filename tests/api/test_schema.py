@@ -152,6 +152,8 @@ def test_unknown_and_duplicate_fields(obj: Any, duplicates: list[str], complaint
     pytest.param(SECRET, {"data": {"a": "YWI=", "b": "YW\nI="}}, {"data": {"a": "YWI=", "b": "YWI="}}, id="base64"),
     pytest.param(REVISION, {"data": {"anything": [1, None, {"x": None}]}, "revision": 2**40},
                  {"data": {"anything": [1, None, {"x": None}]}, "revision": 2**40}, id="raw JSON is left alone"),
+    pytest.param(WIDGET, {"spec": {"size": 1, "extra": None}}, {"spec": {"size": 1, "extra": None}},
+                 id="what may be anything may be null"),
     pytest.param(WIDGET, {"spec": {"size": 1, "extra": {"a": None}, "parts": [{"inner": {"inner": {"x": 1}}}]}},
                  {"spec": {"size": 1, "extra": {"a": None}, "parts": [{"inner": {"inner": {}}}]}}, id="own schema"),
 ])
@@ -170,6 +172,7 @@ def test_what_is_read(kind: Kind, obj: Any, read: Any):
                  'parsing time "2026-01-31T08:00:00Z" as "2006-01-02T15:04:05.000000Z07:00": '
                  'cannot parse "Z" as ".000000"', id="a micro time without decimals"),
     pytest.param(SECRET, {"data": {"a": "YWI"}}, "illegal base64 data at input byte 0", id="base64 cut short"),
+    pytest.param(SECRET, {"data": {"a": "YQ="}}, "illegal base64 data at input byte 3", id="half the padding"),
     pytest.param(SECRET, {"data": {"a": "Y!I="}}, "illegal base64 data at input byte 1", id="no base64"),
     pytest.param(SECRET, {"data": {"a": "YWI=YQ=="}}, "illegal base64 data at input byte 4", id="after the end"),
 ])

@@ -103,6 +103,19 @@ def test_schemas_carry_what_patching_needs():
     assert schemas["io.k8s.api.core.v1.PodSpec"]["required"] == ["containers"]
 
 
+def test_what_every_group_shares_says_only_this_group():
+    shared = document("apps", "v1")["components"]["schemas"]["io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"]
+    assert shared["x-kubernetes-group-version-kind"] == [{"group": "apps", "version": "v1", "kind": "DeleteOptions"}]
+
+
+def test_documents_of_rows_that_went_are_forgotten():
+    for number in range(openapi.MOST_KEPT + 5):
+        row = Kind("muster.dev", "v1", f"Pool{number}", "pools", "pool", False, f"dev.muster.v1.Pool{number}",
+                   own_schema={f"dev.muster.v1.Pool{number}": {"kind": "string"}})
+        openapi.document([row], SCHEMA, "muster.dev", "v1")
+    assert len(openapi._kept) == openapi.MOST_KEPT
+
+
 def test_own_schemas():
     schemas = document("muster.dev", "v1")["components"]["schemas"]
     spec = schemas["dev.muster.v1.PoolSpec"]

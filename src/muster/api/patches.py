@@ -136,8 +136,6 @@ def _apply(doc: Any, name: str, path: Sequence[str], start: Sequence[str], value
         if list(path[:len(start)]) == list(start) and len(path) > len(start):
             raise _DoesNotFit("a value can not move into itself")
         value = _value_at(doc, start)
-        if list(path) == list(start):
-            return doc
         doc = _removed(doc, start)
     return _added(doc, path, value)
 

@@ -161,7 +161,7 @@ def _schema_of(definition: Definition, kinds: list[Obj], described: Obj) -> Obj:
         made["required"] = required
     texts = described.get("properties") or {}
     if definition.fields:
-        made["properties"] = {name: _field_schema(field, (texts.get(name) or {}).get("description") or field.description)
+        made["properties"] = {name: _field_schema(field, (texts.get(name) or {}).get("description", ""))
                               for name, field in definition.fields.items()}
     if definition.rest is not None:
         made["x-kubernetes-preserve-unknown-fields"] = True
@@ -173,7 +173,8 @@ def _schema_of(definition: Definition, kinds: list[Obj], described: Obj) -> Obj:
 
 
 def _field_schema(field: Field, description: str) -> Obj:
-    made: Obj = {"description": description} if description else {}
+    text = description or field.description
+    made: Obj = {"description": text} if text else {}
     if field.type.shape == OBJECT:
         made["allOf"] = [_type_schema(field.type)]  # a bare $ref would hide what stands beside it
     else:
