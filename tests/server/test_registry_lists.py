@@ -103,9 +103,9 @@ def test_pages_are_of_one_moment_whatever_happens_between_them(seed: int):
         kind, space = cluster.kind("configmaps"), chance.choice(["", "default"])
         labels = chance.choice(["", "name!=b"])
         whole = cluster.registry.list(kind, space, ListQuery(labels=labels))
-        token, seen = "", []
+        token, seen, limit = "", [], chance.choice([1, 2])
         while True:
-            page = cluster.registry.list(kind, space, ListQuery(labels=labels, limit=2, continue_=token))
+            page = cluster.registry.list(kind, space, ListQuery(labels=labels, limit=limit, continue_=token))
             seen += page.items
             assert page.revision == whole.revision
             if not page.continue_token:

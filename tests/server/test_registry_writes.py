@@ -327,6 +327,29 @@ def test_bindings_refused(given: Obj, body: Obj, error: type[ApiError], message:
     in_cluster(check)
 
 
+def test_a_pod_that_is_leaving_is_not_bound():
+    async def check(cluster: Cluster) -> None:
+        await cluster.create(with_(pod(), "metadata.finalizers", ["a.b/c"]))
+        await cluster.delete("pods", "web")
+        with pytest.raises(Conflict, match="pod web is being deleted, cannot be assigned to a host"):
+            await cluster.registry.create(cluster.kind("pods"), "default", binding(), OPTIONS, "binding", "web")
+    in_cluster(check)
+
+
+def test_of_two_that_create_one_name_one_does():
+    async def check(cluster: Cluster) -> None:
+        first = cluster.store.commit
+
+        async def slow(key, value, *, expect):  # as a store that waits for its disk
+            await asyncio.sleep(0.01)
+            return await first(key, value, expect=expect)
+        cluster.store.commit = slow
+        outcomes = await asyncio.gather(*(cluster.create(config("c")) for _ in range(2)), return_exceptions=True)
+        assert [type(one) for one in outcomes] == [dict, AlreadyExists]
+        assert outcomes[1].message == 'configmaps "c" already exists'
+    in_cluster(check)
+
+
 def test_a_binding_sets_the_node_and_the_condition():
     async def check(cluster: Cluster) -> None:
         await cluster.create(pod())
