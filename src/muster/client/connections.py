@@ -187,7 +187,7 @@ class Pool:
                     raise Unavailable(f"the connection to the server at {self.server} was lost: {lost}") from None
                 except TimeoutError:
                     self._drop(connection)
-                    raise Timeout(f"the server at {self.server} gave no answer within {ANSWER_WITHIN_S:.0f} s") from None
+                    raise Timeout(f"no answer from {self.server} within {ANSWER_WITHIN_S:.0f} s") from None
                 except BaseException:
                     self._drop(connection)
                     raise

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 from urllib.parse import parse_qsl
 
-from ..api.causes import Cause, forbidden, invalid, not_supported, required, too_long
+from ..api.causes import Cause, forbidden, invalid, not_supported, required, shown, too_long
 from ..api.errors import BadRequest
 from ..api.errors import invalid as invalid_options
 from ..api.objects import Obj
@@ -115,7 +115,7 @@ def write_options(params: Params, user: User, called: str, duplicates: Sequence[
         elif not apply and flag(params, "force") is not None:
             causes.append(forbidden("force", "may not be specified for non-apply patch"))
     if validation not in ("", "Ignore", "Warn", "Strict"):
-        causes.append(not_supported("fieldValidation", validation, ("Ignore", "Warn", "Strict")))
+        causes.append(not_supported("fieldValidation", validation, ("", "Ignore", "Strict", "Warn")))
     if causes:
         raise invalid_options(called, META, "", causes)
     return WriteOptions(user, dry_run=bool(dry_run), field_validation=cast(Mode, validation or "Warn"),
@@ -123,7 +123,11 @@ def write_options(params: Params, user: User, called: str, duplicates: Sequence[
 
 
 def _check_dry_run(given: Sequence[str]) -> list[Cause]:
-    return [not_supported("dryRun", value, ("All",)) for value in given if value != "All"][:1]
+    if all(value == "All" for value in given):
+        return []
+    listed = ", ".join(map(shown, given))  # upstream shows the whole list, as Go writes it
+    return [Cause("FieldValueNotSupported", "dryRun",
+                  f'Unsupported value: []string{{{listed}}}: supported values: "All"')]
 
 
 def _check_manager(manager: str) -> list[Cause]:
