@@ -276,8 +276,10 @@ ENV = [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]
     pytest.param(pod(hostNetwork=True), pod(initContainers=[{"name": "i", "env": [{"$patch": "replace"}, ENV[0]]}]),
                  pod(hostNetwork=True, initContainers=[{"name": "i", "env": [ENV[0]]}]),
                  id="what is new keeps no directives"),
-    pytest.param(pod(hostNetwork=True), pod(nodeSelector={"$patch": "replace", "a": "1"}),
-                 pod(hostNetwork=True, nodeSelector={"a": "1"}), id="nor does a new map"),
+    pytest.param(pod(hostNetwork=True), pod(nodeSelector={"$patch": "replace", "a": "1"}), pod(hostNetwork=True),
+                 id="nothing to replace"),
+    pytest.param({"metadata": {}}, {"spec": {"updateStrategy": {"$retainKeys": ["type"], "type": "OnDelete"}}},
+                 {"metadata": {}, "spec": {"updateStrategy": {"type": "OnDelete"}}}, id="nothing to retain"),
     pytest.param(pod(containers=named("a")), {"spec": None}, {}, id="null removes"),
 ])
 def test_strategic_merge(obj: Any, patch: Any, result: Any):

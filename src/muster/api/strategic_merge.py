@@ -65,7 +65,7 @@ class _Merge:
     def _value(self, original: Any, value: Any, shape: Type | None, key: str) -> Any:
         """What the field holds afterwards."""
         if type(original) is not type(value):
-            return _clean(value)
+            return _MISSING if _says_patch(value) else _clean(value)
         if isinstance(value, dict):
             field = self._field(shape, key)
             if field is not None and "replace" in field.patch:
@@ -104,7 +104,7 @@ class _Merge:
         if change is None or (before is _MISSING and change is _MISSING):
             return _MISSING
         if isinstance(change, list):
-            _check_order([one for one in change if not (isinstance(one, dict) and PATCH in one)], order, key)
+            _check_order([one for one in change if not _says_patch(one)], order, key)
             merged = self._value_of_list(before, change, field)
         elif change is _MISSING:
             merged = before
@@ -310,16 +310,20 @@ def _is_directive(key: str) -> bool:
 
 
 def _clean(value: Any) -> Any:
-    """A value of a patch as it stands where nothing was: without directives and nulls."""
+    """A value of a patch as it stands where nothing was: without directives and nulls.
+
+    An object that says `$patch` stands for nothing there, even one that says replace: upstream drops it.
+    """
     if isinstance(value, dict):
-        if value.get(PATCH) == "delete":
-            return {}
         return {key: _clean(inner) for key, inner in value.items()
-                if inner is not None and not _is_directive(key)}
+                if inner is not None and not _is_directive(key) and not _says_patch(inner)}
     if isinstance(value, list):
-        return [_clean(item) for item in value
-                if not (isinstance(item, dict) and item.get(PATCH) in ("delete", "replace"))]
+        return [_clean(item) for item in value if not _says_patch(item)]
     return value
+
+
+def _says_patch(value: Any) -> bool:
+    return isinstance(value, dict) and PATCH in value
 
 
 def _clean_or_same(original: list[Any], value: list[Any]) -> list[Any]:
