@@ -38,6 +38,8 @@ class World:
     told: list[Tell] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)  # what `kubectl get pods -w` would be woken by
 
+    phases: list[str] = field(default_factory=list)
+
     def __post_init__(self) -> None:
         self.kinds = Kinds(BUILT_IN)
         self.registry = Registry(self.store, self.kinds, SCHEMA, self.clock)
@@ -60,6 +62,7 @@ class World:
     def _note(self, change) -> None:  # type: ignore[no-untyped-def]
         if change.key.resource == "pods":
             self.lines.append(seen(change.value) if change.value is not None else "gone")
+            self.phases.append(change.value["status"]["phase"] if change.value is not None else "gone")
 
     async def pool(self, replicas: int, behaviour: Obj = INSTANT, name: str = "default-pool") -> Sequence[Obj]:
         await self.client.create({"apiVersion": "muster.dev/v1alpha1", "kind": "NodePool", "metadata": {"name": name},
@@ -192,6 +195,9 @@ def test_a_new_process_restarts_nothing() -> None:
         assert [world.get(key) for key in (runs, done)] == before
         again = world.get(crashes)["status"]["containerStatuses"][0]["restartCount"]
         assert again == restarts + 2, "the waits go on growing"
+        new = await world.pod("new", name)
+        await asyncio.sleep(1)
+        assert len({world.get(key)["status"]["podIP"] for key in (runs, crashes, done, new)}) == 4
         await world.client.delete(runs)
         await asyncio.sleep(1)
         assert world.mirror.get(runs) is None
@@ -210,6 +216,7 @@ def test_a_node_that_fails_falls_silent_and_comes_back() -> None:
         await asyncio.sleep(100)
         assert world.get(lease)["spec"]["renewTime"] == last
         assert world.get(pod)["status"]["phase"] == "Pending"
+        assert not any("Pull" in event for event in world.events())
         await world.client.patch(key, {"metadata": {"annotations": {"muster.dev/fail": None}}})
         await asyncio.sleep(1)
         assert world.get(lease)["spec"]["renewTime"] > last
@@ -250,9 +257,48 @@ def test_a_pod_held_by_a_finalizer_is_asked_for_once() -> None:
         await world.client.patch(key, {"metadata": {"labels": {"touched": "yes"}}})
         await asyncio.sleep(4)
         assert world.fleet.writes - writes <= 1, "a lease at most"
+        await world.end()
+        world.begin()
+        await asyncio.sleep(4)
+        assert world.fleet.writes <= 1, "nor by a new process"
         await world.client.patch(key, {"metadata": {"finalizers": None}})
         await asyncio.sleep(1)
         assert world.mirror.get(key) is None
+    story(tell)
+
+
+def test_a_pod_that_others_call_failed_stays_failed() -> None:
+    async def tell(world: World) -> None:
+        (node,) = await world.pool(1)
+        key = await world.pod("web", node["metadata"]["name"])
+        await asyncio.sleep(1)
+        pod = world.get(key)
+        await world.client.set_status(key, pod["metadata"]["uid"],
+                                      {**pod["status"], "phase": "Failed", "reason": "Evicted", "message": "why"})
+        await asyncio.sleep(60)
+        status = world.get(key)["status"]
+        assert (status["phase"], status["reason"]) == ("Failed", "Evicted")
+        assert "terminated" in status["containerStatuses"][0]["state"]
+        await world.client.delete(key)
+        await asyncio.sleep(5)
+        assert world.mirror.get(key) is None
+        assert world.lines[-1] == "gone" and "Succeeded" not in world.phases
+    story(tell)
+
+
+def test_a_debug_container_joins_a_running_pod() -> None:
+    async def tell(world: World) -> None:
+        (node,) = await world.pool(1)
+        key = await world.pod("web", node["metadata"]["name"])
+        await asyncio.sleep(1)
+        debugger = {"name": "debugger", "image": "busybox", "command": ["sleep", "5"]}
+        await world.client.patch(key, {"spec": {"ephemeralContainers": [debugger]}}, subresource="ephemeralcontainers")
+        await asyncio.sleep(1)
+        (told,) = world.get(key)["status"]["ephemeralContainerStatuses"]
+        assert "running" in told["state"] and is_true(world.get(key), "Ready")
+        await asyncio.sleep(10)
+        (told,) = world.get(key)["status"]["ephemeralContainerStatuses"]
+        assert told["state"]["terminated"]["reason"] == "Completed" and is_true(world.get(key), "Ready")
     story(tell)
 
 

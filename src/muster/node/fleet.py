@@ -29,7 +29,7 @@ from ..client.mirror import Mirror
 from ..clock import Clock
 from ..control.plan import Tell
 from ..store.history import Change
-from . import admission, behaviour, leases, life, logs, plan, pod_status, status
+from . import admission, behaviour, leases, life, logs, plan, status
 from .behaviour import Behaviour
 from .machines import Machine, Resident, is_failing, is_simulated
 
@@ -270,10 +270,9 @@ class Fleet:
         machine, pod = resident.machine, resident.pod
         if resident.gone or is_failing(machine.node):
             return
-        is_over = (pod.get("status") or {}).get("phase") in pod_status.PHASE_OVER
         if resident.life is None:
             resident.life = self._take_up(resident, now)
-        if is_over and not is_deleting(pod):
+        if resident.is_over() and resident.life.has_ended() and not is_deleting(pod):
             return
         host = plan.Host(machine.name, machine.address, self._behaviour_of(machine), machine.images)
         found = plan.plan(pod, resident.life, host, now, self._chance)

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ..api.objects import Obj, from_time, uid_of
+from ..api.objects import Obj, from_time, is_true, uid_of
 from . import crashes
 from .commands import FOR_EVER, Course, course
 
@@ -92,6 +92,9 @@ class Life:
     stops_at: float | None = None  # when the containers of a deleted pod have ended
     gone_at: float | None = None  # when nothing is left of it on the node
 
+    def has_ended(self) -> bool:
+        return all(run.stage == DONE for run in self.runs)
+
 
 def begin(pod: Obj, now: float, address: str) -> Life:
     parts = parts_of(pod)
@@ -116,7 +119,7 @@ def resume(pod: Obj, now: float, address: str) -> Life:
         if not told:
             return refused(pod, since, verdict)
     return Life(uid_of(pod), since, status.get("podIP") or address, parts, runs,
-                sandbox=any(run.stage not in (QUEUED, DONE) for run in runs), verdict=verdict)
+                sandbox=is_true(pod, "PodReadyToStartContainers"), verdict=verdict)
 
 
 def _resume_run(part: Part, told: Obj, pod: Obj, now: float) -> Run:

@@ -70,8 +70,10 @@ class Resident:
 
     def is_live(self) -> bool:
         """Does it take room on the node?"""
-        return self.life is not None and self.life.verdict is None and (
-            (self.pod.get("status") or {}).get("phase") not in PHASE_OVER)
+        return self.life is not None and self.life.verdict is None and not self.is_over()
+
+    def is_over(self) -> bool:
+        return (self.pod.get("status") or {}).get("phase") in PHASE_OVER
 
     def wants_status(self) -> bool:
         return (self.status is not None and self.status != self.asked and self.status != self.pod.get("status"))

@@ -125,6 +125,9 @@ class _Turn:
         if is_deleting(self.pod):
             self._stop()
             return
+        if (self.pod.get("status") or {}).get("phase") in pod_status.PHASE_OVER:
+            self._give_up()
+            return
         for _ in range(MOST_STEPS):
             self._start_queued()
             place = self._next_due()
@@ -144,11 +147,11 @@ class _Turn:
         if self.stops_at is not None:
             last = self.gone_at if self.gone_at is not None else self.stops_at
             return last if last > self.now else math.inf
-        if self.verdict is not None:
+        if self.verdict is not None or all(run.stage == DONE for run in self.runs):
             return math.inf
         busy = self.is_busy()
         wake = min((run.until for run in self.runs if not (busy and _needs_worker(run))), default=math.inf)
-        return min(wake, self.deadline) if not self._is_over() else wake
+        return wake if self._is_over() else min(wake, self.deadline)
 
     def is_busy(self) -> bool:
         """Is the pod's worker pulling or starting a container?"""
@@ -368,6 +371,13 @@ class _Turn:
         self._tell_stopping()
         self._stop_running(KILLED)
         self.runs = [run._replace(stage=DONE, until=math.inf) for run in self.runs]
+
+    def _give_up(self) -> None:
+        """Somebody else has called the pod failed: what still runs is stopped."""
+        self._tell_stopping()
+        self._stop_running()
+        self.runs = [run._replace(stage=DONE, until=math.inf) for run in self.runs]
+        self.sandbox = False
 
     def _tell_stopping(self) -> None:
         for part, run in zip(self.parts, self.runs, strict=True):
