@@ -1,5 +1,6 @@
 """Applying a manifest twice: what is gone from it goes, what others set stays."""
 import pytest
+
 from muster.api.apply import LAST_APPLIED, apply_patch, recorded
 from muster.api.errors import BadRequest
 from muster.api.patches import strategic_merge

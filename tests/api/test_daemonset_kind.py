@@ -21,13 +21,14 @@ def rolling(**values):
 @pytest.mark.parametrize("given, expected", [
     pytest.param({}, [], id="fine"),
     pytest.param({"labels": {"a": "c"}}, [
-        'spec.template.metadata.labels: Invalid value: {"a":"c"}: `selector` does not match template `labels`'],
+        'spec.template.metadata.labels: Invalid value: map[string]string{"a":"c"}: `selector` does not match template `labels`'],
         id="selects other pods"),
     pytest.param({"selector": None}, [
         "spec.selector: Required value",
-        'spec.template.metadata.labels: Invalid value: {"a":"b"}: `selector` does not match template `labels`'],
+        'spec.template.metadata.labels: Invalid value: map[string]string{"a":"b"}: `selector` does not match template `labels`'],
         id="no selector"),
-    pytest.param({"selector": {}}, ["spec.selector: Invalid value: {}: empty selector is invalid for daemonset"],
+    pytest.param({"selector": {}}, ["spec.selector: Invalid value: v1.LabelSelector{MatchLabels:map[string]string(nil), "
+                                    "MatchExpressions:[]v1.LabelSelectorRequirement(nil)}: empty selector is invalid for daemonset"],
                  id="empty selector"),
     pytest.param({"selector": {"matchExpressions": [{"key": "a", "operator": "Is"}]}}, [
         'spec.selector.matchExpressions[0].operator: Invalid value: "Is": not a valid selector operator'],
@@ -80,7 +81,8 @@ def test_validation(given, expected):
 def test_the_selector_stays():
     new = daemonset(selector={"matchLabels": {"a": "c"}}, labels={"a": "c"})
     assert [str(cause) for cause in DAEMONSET.validate_update(new, daemonset())] == [
-        'spec.selector: Invalid value: {"matchLabels":{"a":"c"}}: field is immutable']
+        'spec.selector: Invalid value: v1.LabelSelector{MatchLabels:map[string]string{"a":"c"}, '
+        'MatchExpressions:[]v1.LabelSelectorRequirement(nil)}: field is immutable']
 
 
 def generation(obj):

@@ -46,7 +46,7 @@ def starts(causes, *beginnings):
                  ['metadata.finalizers[0]: Invalid value: "mine": name is neither a standard finalizer name nor is it '
                   "fully qualified"], id="finalizer of no one"),
     pytest.param({"name": "a", "finalizers": ["orphan", "foregroundDeletion"]}, False,
-                 ['metadata.finalizers: Invalid value: ["orphan","foregroundDeletion"]: finalizer orphan and '
+                 ['metadata.finalizers: Invalid value: []string{"orphan", "foregroundDeletion"}: finalizer orphan and '
                   "foregroundDeletion cannot be both set"], id="finalizers at odds"),
     pytest.param({"name": "a", "ownerReferences": [
         {"apiVersion": "apps/v1", "kind": "DaemonSet", "name": "x", "uid": "1", "controller": True},

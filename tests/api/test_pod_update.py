@@ -60,7 +60,7 @@ def said(new, old):
                  id="narrowed while gated"),
     pytest.param({"schedulingGates": [{"name": "a"}], "nodeSelector": {"x": "y"}}, {"schedulingGates": [{"name": "a"}]},
                  [
-        "spec.nodeSelector: Invalid value: {}: only additions to spec.nodeSelector are allowed (no mutations or "
+        "spec.nodeSelector: Invalid value: map[string]string{}: only additions to spec.nodeSelector are allowed (no mutations or "
         "deletions)"], id="widened while gated"),
     pytest.param({}, {"nodeSelector": {"x": "y"}}, [MAY + '+ spec.nodeSelector: {"x":"y"}'], id="narrowed too late"),
 ])

@@ -74,7 +74,7 @@ def test_a_pod_that_uses_nearly_everything():
                                          "None"],
                  id="no name servers"),
     pytest.param({"dnsConfig": {"nameservers": ["x", "1.1.1.1", "2.2.2.2", "3.3.3.3"], "options": [{}]}}, [
-        'dnsConfig.nameservers: Invalid value: ["x","1.1.1.1","2.2.2.2","3.3.3.3"]: must not have more than 3 '
+        'dnsConfig.nameservers: Invalid value: []string{"x", "1.1.1.1", "2.2.2.2", "3.3.3.3"}: must not have more than 3 '
         'nameservers',
         'dnsConfig.nameservers[0]: Invalid value: "x": must be a valid IP address',
         "dnsConfig.options[0]: Required value: must not be empty"], id="DNS"),

@@ -64,7 +64,7 @@ def quota(hard, used=None, **spec):
     (quota({"cpu": "-1"}), ['spec.hard[cpu]: Invalid value: "-1": must be greater than or equal to 0']),
     (quota({"gold": "1"}), ['spec.hard[gold]: Invalid value: "gold": must be a standard resource for quota']),
     (quota({}, scopes=["BestEffort", "NotBestEffort"]), [
-        'spec.scopes: Invalid value: ["BestEffort","NotBestEffort"]: conflicting scopes']),
+        'spec.scopes: Invalid value: []string{"BestEffort", "NotBestEffort"}: conflicting scopes']),
 ])
 def test_a_quota(obj, wrong):
     assert told(RESOURCE_QUOTA.validate(obj)) == wrong

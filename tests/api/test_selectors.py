@@ -43,7 +43,7 @@ def test_labels(text, labels, matches):
     ("!", "unable to parse requirement: found '', expected: identifier"),
     ("a in b", "unable to parse requirement: found 'b' expected: '('"),
     ("a in (b", "unable to parse requirement: found '', expected: ',' or ')'"),
-    ("a in ()", "unable to parse requirement: values: Invalid value: []: "
+    ("a in ()", "unable to parse requirement: values: Invalid value: []string{}: "
                 "for 'in', 'notin' operators, values set can't be empty"),
     ("a b", "unable to parse requirement: found 'b', expected: in, notin, =, ==, !=, gt, lt"),
     ("a>x", 'unable to parse requirement: values[0]: Invalid value: "x": '

@@ -126,7 +126,7 @@ def test_the_address_may_not_change(others):
     old = given(made(service()))
     new = SERVICE.prepare_update(SERVICE.defaults(service(clusterIP="10.96.0.10", **others)), old)
     assert told(SERVICE.validate_update(new, old)) == [
-        'spec.clusterIPs[0]: Invalid value: ["10.96.0.10"]: may not change once set']
+        'spec.clusterIPs[0]: Invalid value: []string{"10.96.0.10"}: may not change once set']
 
 
 @pytest.mark.parametrize(("before", "change", "lost"), [
