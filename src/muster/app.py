@@ -27,7 +27,7 @@ from .api.schema import Schema
 from .client.local import LocalClient
 from .client.mirror import Mirror
 from .clock import Clock
-from .control.events import Recorder
+from .control.events import LONGEST_BACKLOG, Recorder
 from .control.runtime import Controller, Runtime
 from .controllers import (
     event_expiry,
@@ -59,6 +59,7 @@ log = logging.getLogger(__name__)
 
 SYSTEM = "system:serviceaccount:kube-system:"
 DEFAULT_NODES = 3
+KUBELET_BACKLOG = 50_000  # events: one recorder speaks for the kubelets of all nodes
 POOLS = "nodepools.muster.dev"
 
 
@@ -74,7 +75,8 @@ class Cluster:
         self.mirror = Mirror(self.client("system:muster"), [kind.resource for kind in self.kinds.stored()])
         self._recorders: list[Recorder] = []
         self.runtimes = [self._runtime(controller) for controller in self._controllers(ca_certificate)]
-        self.fleet = Fleet(self.client("system:node"), self.mirror, clock, tell=self._recorder("kubelet"))
+        self.fleet = Fleet(self.client("system:node"), self.mirror, clock,
+                           tell=self._recorder("kubelet", KUBELET_BACKLOG))
 
     def client(self, user: str) -> LocalClient:
         return LocalClient(self.registry, user)
@@ -97,8 +99,8 @@ class Cluster:
         client = self.client(SYSTEM + (controller.account or controller.name))
         return Runtime(controller, self.mirror, client, self.clock, self.kinds, self._recorder(controller.name))
 
-    def _recorder(self, component: str) -> Recorder:
-        recorder = Recorder(self.client(SYSTEM + component), self.clock, component)
+    def _recorder(self, component: str, longest_backlog: int = LONGEST_BACKLOG) -> Recorder:
+        recorder = Recorder(self.client(SYSTEM + component), self.clock, component, longest_backlog=longest_backlog)
         self._recorders.append(recorder)
         return recorder
 
@@ -184,7 +186,7 @@ async def _serve(request: Request, ready: Callable[[str, str], None], executor: 
         issued = certificates.prepare(data.certificates, clock.now(), [request.host])
         cluster = Cluster(store, clock, ca_certificate=issued.ca.decode())
         health = Health(ready={"informer-sync": lambda: None if cluster.is_ready else "the mirror is not filled yet"})
-        api = Api(cluster.registry, clock, logs=getattr(cluster.fleet, "logs", None), health=health)
+        api = Api(cluster.registry, clock, logs=cluster.fleet.logs, health=health)
         stopping = _stop_on_signal()
         async with _front_door(api, request, issued) as front:
             await cluster.create_missing(bootstrap.first_objects(request.host, front.port))
@@ -204,7 +206,7 @@ async def _serve(request: Request, ready: Callable[[str, str], None], executor: 
 
 @contextlib.asynccontextmanager
 async def _front_door(api: Api, request: Request, issued: Certificates) -> AsyncIterator[Serving]:
-    """Listens where it was told to; else where the last server here did, so that kubeconfigs stay true; else anywhere."""
+    """Listens where it was told to, else where the last server here did (kubeconfigs stay true), else anywhere."""
     from .server.serving import serve as listen
     ports = [request.port] if request.port else [request.data.last_port(), 0]
     for port in ports:

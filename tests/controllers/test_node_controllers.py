@@ -1,5 +1,6 @@
 """What happens to nodes that fall silent, and to the pods on them: decision by decision."""
 import pytest
+
 from muster.api.objects import Key, to_time
 from muster.control.plan import Delete, Patch, Tell
 from muster.controllers import node_lifecycle, pod_garbage, taint_eviction

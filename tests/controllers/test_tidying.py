@@ -1,5 +1,6 @@
 """Garbage collection, namespaces, accounts, certificates, old news: decision by decision."""
 import pytest
+
 from muster.api.objects import Key, to_time
 from muster.control.plan import Create, Delete, Patch, Replace, SetStatus
 from muster.controllers import event_expiry, garbage_collector, namespace, root_certificate, service_account

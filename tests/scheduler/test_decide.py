@@ -2,6 +2,7 @@
 import random
 
 import pytest
+
 from muster.api.objects import Key, is_deleting
 from muster.api.placement import pin_to_node
 from muster.control.plan import Bind, Delete, Patch, Tell

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from ..api.kinds.node_pool import DEFAULT_ZONES, POOL_LABEL
 from ..api.objects import (
     Key,
     Obj,
@@ -38,7 +39,6 @@ from ..control.runtime import Controller
 from ..store.history import Change
 
 POOLS = "nodepools.muster.dev"
-POOL_LABEL = "muster.dev/pool"
 NUMBER = "muster.dev/number"  # of the node in its pool: the order in which they came, and the end of the name
 
 ALL_POOLS = "all pools"
@@ -191,7 +191,7 @@ def external_ip(index: int) -> str:
 
 def node_of(pool: Obj, number: int, index: int, now: float) -> Obj:
     template = at(pool, "spec.template", {})
-    name, zones = node_name(pool, number), template.get("zones") or ["zone-a"]
+    name, zones = node_name(pool, number), template.get("zones") or DEFAULT_ZONES
     zone = zones[number % len(zones)]
     taints = [{"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}, *(template.get("taints") or ())]
     return {
