@@ -259,11 +259,12 @@ def test_the_file_stays_bounded_under_steady_updates(tmp_path):
             await asyncio.gather(*(store.commit(at(f"n{n}"), with_(large, "spec.number", number), expect=ANY)
                                    for n in range(50)))
             sizes.append(path.stat().st_size + Path(f"{path}-wal").stat().st_size)
-        assert store.history.floor >= 3000 - 400 - 50
+        assert store.history.floor >= 2000, "compaction keeps up"
+        await store.compact(store.history.floor)  # has its turn after the one that may be on its way
+        changes = store.history.revision - store.history.floor
         await store.close()
-        assert rows_on_disk(path) <= 400 + 50 + 50
-        assert path.stat().st_size < 600 * 3 * 8192
-        assert max(sizes) < 30 << 20
+        assert rows_on_disk(path) <= changes + 50
+        assert max(sizes) < 12 << 20, "3000 rows of 2 KB are 8 MB, besides the 8 MB that wait for a checkpoint"
         store = open_store(path)
         assert {one.value["spec"]["number"] for one in store.list("pods")[0]} == {59}
         await store.close()
