@@ -1,4 +1,4 @@
-"""Request bodies: JSON, or YAML read as the JSON it stands for.
+"""Request bodies: JSON, or YAML or protobuf read as the JSON they stand for.
 
 A YAML of a few bytes can stand for gigabytes (aliases of aliases), so what it would expand to is weighed
 before anyone walks it.  Values that JSON does not have become what Kubernetes makes of them: dates are texts,
@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 import yaml
 
+from ..api import protobuf
 from ..api.errors import BadRequest, TooLarge
 from ..api.schema_json import DEEPEST, decode_json
 
@@ -30,6 +31,8 @@ def decode(body: bytes, media: str) -> tuple[Any, list[str]]:
     """The value, and the paths of fields that were named twice."""
     if media == "yaml":
         return _decode_yaml(body), []
+    if media == "protobuf":
+        return protobuf.decode(body), []
     return decode_json(body, _may_have_duplicates(body))
 
 

@@ -160,7 +160,7 @@ class Api:
                 raise Unauthorized("Unauthorized")
             raise refusal(user, request.method.lower(), path=path)
         if request.method not in ("GET", "HEAD"):
-            raise not_allowed()
+            raise not_allowed() if path.rstrip("/") in _ROOT_PATHS else not_found()
         first = path.split("/")[1]
         if first in ENDPOINTS:
             return self._healthy(request)

@@ -1,8 +1,8 @@
 """Which form the caller wants: `Accept` for what goes out, `Content-Type` for what comes in.
 
 The same objects go out as JSON or YAML, whole, as a Table (what `kubectl get` prints) or as their metadata
-alone.  kubectl lists what it can read, best first: the first form we speak wins.  Protobuf is not spoken; who
-takes nothing else gets a 406, and client libraries then fall back to JSON.
+alone.  kubectl lists what it can read, best first: the first form we speak wins.  Protobuf is read but not
+written: who takes nothing else gets a 406, and everyone we know of takes JSON too.
 https://kubernetes.io/docs/reference/using-api/api-concepts/#alternate-representations-of-resources
 """
 from __future__ import annotations
@@ -77,14 +77,16 @@ def accepted_discovery(header: bytes) -> tuple[bytes, str]:
 
 
 @lru_cache(maxsize=256)
-def body_media(header: bytes) -> Literal["json", "yaml"]:
+def body_media(header: bytes) -> Literal["json", "yaml", "protobuf"]:
     """How a body that creates or replaces is written.  Raises UnsupportedMediaType."""
     media = header.partition(b";")[0].strip().lower()
     if media in (b"", JSON, b"text/json"):
         return "json"
     if media in (YAML, b"text/yaml", b"application/x-yaml"):
         return "yaml"
-    raise _unsupported(_SPOKEN)
+    if media == b"application/vnd.kubernetes.protobuf":
+        return "protobuf"
+    raise _unsupported((*_SPOKEN, "application/vnd.kubernetes.protobuf"))
 
 
 @lru_cache(maxsize=256)
