@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import bootstrap
 from .api.apply import apply_patch, recorded
-from .api.errors import AlreadyExists, ApiError, Internal, NotFound
+from .api.errors import ApiError, Internal, NotFound
 from .api.kinds.built_in import BUILT_IN
 from .api.kinds.catalogue import Kinds
 from .api.objects import Key, Obj, name_of, with_
@@ -107,7 +107,7 @@ class Cluster:
     async def create_missing(self, objects: Iterable[Obj]) -> None:
         client = self.client("system:apiserver")
         for obj in objects:
-            with contextlib.suppress(AlreadyExists):
+            if self.store.get(self.kinds.key_of(obj)) is None:
                 await client.create(obj)
 
     async def apply(self, manifest: Obj, *, user: str = "kubernetes-admin") -> Obj:

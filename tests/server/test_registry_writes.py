@@ -117,6 +117,19 @@ def test_unknown_fields_are_told_or_refused_as_asked():
     in_cluster(check)
 
 
+def test_a_patch_that_leaves_the_shape_of_the_kind_is_invalid():
+    async def check(cluster: Cluster) -> None:
+        await cluster.create(config("c"))
+        with pytest.raises(Invalid) as raised:
+            await cluster.patch("configmaps", "c", {"strange": {"b": 1, "a": [True, None]}}, how="strategic",
+                                field_validation="Strict")
+        assert raised.value.message == (' "" is invalid: patch: Invalid value: "map[strange:map[a:[true <nil>] b:1]]": '
+                                        'strict decoding error: unknown field "strange"')
+        with pytest.raises(Invalid, match="json: cannot unmarshal number into Go struct field ConfigMap.data of type string"):
+            await cluster.patch("configmaps", "c", {"data": {"a": 1}})
+    in_cluster(check)
+
+
 # ------------------------------------------------------------------ update
 
 

@@ -17,7 +17,8 @@ from typing import Any
 
 import orjson
 
-from .errors import BadRequest, Invalid, TooLarge
+from . import causes
+from .errors import ApiError, BadRequest, Invalid, TooLarge, invalid
 from .objects import Obj
 from .schema_json import DEEPEST, is_deeper, same
 from .schema_read import json_type
@@ -201,3 +202,21 @@ def _removed(doc: Any, path: Sequence[str]) -> Any:
         index = _index(last, len(parent))
         return [*parent[:index], *parent[index + 1:]]
     return _changed(doc, path[:-1], remove)
+
+
+# ---- a patch whose outcome can not be ------------------------------------------------------------------------
+
+def unfit(how: str, patch: Any, wrong: str) -> ApiError:
+    """The patched object does not have its kind's shape: `The request is invalid: patch: Invalid value: ...`."""
+    said = _as_go_prints(patch) if how == "strategic" else orjson.dumps(patch).decode()
+    return invalid("", "", "", [causes.invalid("patch", said, wrong)])
+
+
+def _as_go_prints(value: Any) -> str:
+    if isinstance(value, dict):
+        return f"map[{' '.join(f'{key}:{_as_go_prints(value[key])}' for key in sorted(value))}]"
+    if isinstance(value, list):
+        return f"[{' '.join(map(_as_go_prints, value))}]"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "<nil>" if value is None else str(value)

@@ -117,6 +117,14 @@ def _generated() -> Mapping[str, Mapping[str, Any]]:
     return orjson.loads(gzip.decompress(packed))["definitions"]
 
 
+class Unreadable(BadRequest):
+    """A body that does not have its kind's shape.  `wrong` says what, without naming the kind."""
+
+    def __init__(self, name: str, version: str, wrong: str):
+        super().__init__(f'{name} in version "{version}" cannot be handled as a {name}: {wrong}')
+        self.wrong = wrong
+
+
 class Schema:
     """The definitions, parsed when first asked for, and the readers made of them."""
 
@@ -169,5 +177,4 @@ class Schema:
         try:
             return read_with(self._readers.reader(definition), obj, mode, duplicates)
         except ValueError as wrong:
-            said = f'{name} in version "{version}"'
-            raise BadRequest(f"{said} cannot be handled as a {name}: {wrong}") from None
+            raise Unreadable(name, version, str(wrong)) from None

@@ -32,7 +32,7 @@ from ..api.errors import (
 from ..api.kinds.catalogue import Kinds
 from ..api.kinds.kind import Kind, Subresource
 from ..api.objects import Key, Obj, is_deleting, to_time
-from ..api.schema import Schema
+from ..api.schema import Schema, Unreadable
 from ..api.validation.metadata import validate_metadata_update
 from ..clock import Clock
 from ..store.history import History, Snapshot
@@ -220,7 +220,10 @@ class Registry:
             patched = self._patched(old, body, definition)
             if patched is old:
                 return old, ()
-            read, warnings = self.schema.read(kind, patched, options.field_validation, options.duplicates)
+            try:
+                read, warnings = self.schema.read(kind, patched, options.field_validation, options.duplicates)
+            except Unreadable as error:
+                raise patches.unfit(body.how, body.body, error.wrong) from None
             metadata.check_address(read, namespace if kind.namespaced else "", name)
             read = metadata.in_namespace(metadata.of_kind(read, kind), kind, old["metadata"].get("namespace", ""))
             return kind.defaults(read), warnings
