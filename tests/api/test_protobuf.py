@@ -1,6 +1,8 @@
 """Bodies in protobuf: real ones of kubectl, ones written here, and ones that are broken."""
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -97,10 +99,8 @@ def test_refused(raw):
 @given(st.binary(max_size=40))
 def test_no_bytes_do_more_than_be_refused(noise):
     for raw in (MAGIC + noise, body("v1", "Pod", (2, noise)), body("v1", "Pod", (1, noise), (2, message((2, noise))))):
-        try:
+        with contextlib.suppress(BadRequest):
             decode(raw)
-        except BadRequest:
-            pass
 
 
 @settings(max_examples=100, deadline=None)

@@ -1,6 +1,8 @@
 """Accept and Content-Type headers, queries and bodies: what is read from them, and what is refused."""
 from __future__ import annotations
 
+import contextlib
+
 import orjson
 import pytest
 from hypothesis import given, settings
@@ -110,6 +112,7 @@ def test_json_refused(text):
 @pytest.mark.parametrize(("text", "twice"), [
     pytest.param(b'{"a":1,"a":2}', ["a"], id="plain"),
     pytest.param(b'{"a": {"b" : 1, "b" : 2}}', ["a.b"], id="spaces before the colon"),
+    pytest.param(b'{"a" :1,"b":1,"b":2}', ["b"], id="as many colons as fields"),
     pytest.param(b'{"a":1,"\\u0061":2}', ["a"], id="escaped"),
     pytest.param(b'{"a":[{"b":1},{"b":1,"b":[{"b":1}]}]}', ["a[1].b"], id="inside a list"),
     pytest.param(b'{"a":"\\":","b":{"c":1,"d":1}}', [], id="none, though it looks like it"),
@@ -133,10 +136,8 @@ def test_what_is_written_once_is_read_as_it_was(value):
 @given(st.binary(max_size=60))
 def test_no_bytes_do_more_than_be_refused(raw):
     for media in ("json", "yaml"):
-        try:
+        with contextlib.suppress(ApiError):
             decode(raw, media)
-        except ApiError:
-            pass
 
 
 @settings(max_examples=60, deadline=None)

@@ -54,10 +54,6 @@ class Request:
     def content_type(self) -> bytes:
         return self.headers.get(b"content-type", b"")
 
-    @property
-    def wants_upgrade(self) -> bool:
-        return b"upgrade" in self.headers
-
     async def body(self) -> bytes:
         """The whole body.  Raises TooLarge, or Timeout for one that does not come."""
         said = self.headers.get(b"content-length", b"")
@@ -105,7 +101,7 @@ class Answer:
 
 @dataclass(slots=True)
 class Stream:
-    """Bytes for as long as they come.  `close` is called when the client is gone before that."""
+    """Bytes for as long as they come; the iterator is closed when the client is gone before that."""
 
     chunks: AsyncIterator[bytes]
     media: bytes = JSON

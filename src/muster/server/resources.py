@@ -69,7 +69,7 @@ class Resources:
     async def _get(self, route: Route, request: Request) -> Answer:
         form = accepted(request.accept)
         snapshot = self._registry.get(route.kind, route.namespace, route.name, route.subresource)
-        if form is WHOLE or form == WHOLE:
+        if form == WHOLE:
             return Answer(200, snapshot.encoded())
         return self._one(route, request, snapshot, form)
 

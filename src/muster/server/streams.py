@@ -10,6 +10,7 @@ last three cuts the same knot: the deadline moves to now.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 
 import orjson
@@ -19,8 +20,10 @@ from ..api.kinds.kind import Kind
 from ..api.objects import Obj
 from ..api.tables import Include, partial, table
 from .exchange import Request, Send, Stream
-from .negotiation import YAML, Form
+from .negotiation import Form
 from .requests import WatchEvent
+
+log = logging.getLogger(__name__)
 
 _FRAMES = {type_: b'{"type":"' + type_.encode() + b'","object":'
            for type_ in ("ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR")}
@@ -84,9 +87,8 @@ class Streams:
             _expire(deadline)
 
     async def send(self, stream: Stream, request: Request, audit_id: bytes, send: Send) -> None:
-        media = stream.media if stream.media is not YAML else b"application/yaml"
         await send({"type": "http.response.start", "status": 200, "headers": [
-            (b"content-type", media), (b"audit-id", audit_id), (b"cache-control", b"no-cache, private")]})
+            (b"content-type", stream.media), (b"audit-id", audit_id), (b"cache-control", b"no-cache, private")]})
         # The head goes out before there is anything to say: a watcher of a quiet kind knows that it watches.
         await send({"type": "http.response.body", "body": b"", "more_body": True})
         leaving = asyncio.ensure_future(request.disconnected())
@@ -98,6 +100,8 @@ class Streams:
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
         except TimeoutError:
             pass
+        except ApiError as error:  # the status is long sent; all that can be done is to end
+            log.info("request %s: the stream ended: %s", audit_id.decode(), error)
         finally:
             self._open.discard(deadline)
             leaving.cancel()
