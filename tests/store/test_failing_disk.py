@@ -154,6 +154,41 @@ def test_compaction_that_fails_is_told_and_can_be_repeated(tmp_path):
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("drops", range(8))
+@pytest.mark.parametrize("reopened", [False, True], ids=["running", "reopened"])
+def test_rows_dropped_in_part_bring_nothing_back(tmp_path, drops, reopened):
+    """Compaction that stops after any of its slices, and then the process with it."""
+    async def run():
+        allowed = iter(range(drops))
+
+        async def disk(function, *arguments):
+            if function.__name__ == "drop" and next(allowed, None) is None:
+                raise sqlite3.OperationalError("disk I/O error")
+            return await off_loop(function, *arguments)
+
+        options = {"off_loop": disk, "keeping": BY_HAND, "limits": Limits(rows=1)}
+        store = open_store(tmp_path / "muster.db", **options)
+        for name in ("deleted", "kept", "deleted", "made again"):
+            await put(store, name)
+        await store.commit(at("deleted"), None, expect=ANY)
+        await store.commit(at("made again"), None, expect=ANY)
+        await put(store, "made again", 2)
+        if reopened:
+            await store.close()
+            store = open_store(tmp_path / "muster.db", **options)
+        held = state(store)
+        try:
+            await store.compact(store.history.revision)
+        except Unavailable:
+            assert drops < 5
+        await store.close()
+        store = open_store(tmp_path / "muster.db")
+        assert state(store) == held and sorted(key[2] for key in held) == ["kept", "made again"]
+        await store.close()
+
+    asyncio.run(run())
+
+
 LIMITED = """
 import asyncio, json, resource, sys
 from pathlib import Path

@@ -185,14 +185,21 @@ def test_nothing_is_visible_before_it_is_durable(tmp_path):
             return await off_loop(function, *arguments)
 
         store = open_store(tmp_path / "muster.db", off_loop=held_back)
-        first = asyncio.create_task(put(store, "a"))
+        first, on_its_way = asyncio.create_task(put(store, "a")), asyncio.create_task(put(store, "b"))
         await turns()
         others = [asyncio.create_task(put(store, f"n{number}")) for number in range(10)]
+        waiting = asyncio.create_task(put(store, "never"))
+        behind = asyncio.create_task(put(store, "b"))
         await turns()
         assert store.get(at("a")) is None and store.list("pods") == ([], 0) and not first.done()
+        on_its_way.cancel()
+        waiting.cancel()
         gate.set()
-        assert [await first, *[await other for other in others]] == list(range(1, 12))
-        assert len(flushed) == 2, "those that came during a flush share the next"
+        assert [await first, *[await other for other in others]] == [1, *range(3, 13)]
+        assert await behind == 13, "who waited for a write that was given up goes on all the same"
+        assert len(flushed) == 3, "those that came during a flush share the next"
+        assert [c.revision for c in store.history.lane("pods").since(0) if c.key.name == "b"] == [2, 13]
+        assert store.get(at("never")) is None, "given up before its flush began, it never happened"
         await store.close()
 
     asyncio.run(run())

@@ -2,6 +2,7 @@
 import asyncio
 import fcntl
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -64,6 +65,18 @@ def flipped(path: Path, where: bytes = b'"name":"n150"') -> None:
     path.write_bytes(content.replace(where, where.replace(b"n", b"o", 1)))
 
 
+def flipped_and_left_by_a_crash(path: Path) -> None:
+    """With writes that only the write-ahead log holds: closing a connection would move them over."""
+    whole = path.parent / "whole"
+    whole.mkdir()
+    flipped(whole / path.name)
+    with closing(sqlite3.connect(whole / path.name)) as connection:
+        connection.execute("UPDATE facts SET value = value")
+        connection.commit()
+        for suffix in ("", "-wal"):
+            shutil.copy(f"{whole / path.name}{suffix}", f"{path}{suffix}")
+
+
 def scribbled(path: Path) -> None:
     filled(path)
     with open(path, "r+b") as file:
@@ -98,6 +111,7 @@ def a_directory(path: Path) -> None:
     (short, "is not a Muster store, or its beginning is damaged"),
     (truncated, "cannot be read (database disk image is malformed): restore it from a copy, or move it away"),
     (flipped, "cannot be read (the content of revision 151 has changed): restore it from a copy"),
+    (flipped_and_left_by_a_crash, "cannot be read (the content of revision 151 has changed)"),
     (scribbled, "cannot be read (database disk image is malformed): restore it from a copy"),
     (a_row_lost, "cannot be read (revision 150 is missing): restore it from a copy"),
     (tables_lost, "cannot be read (no such table: facts): restore it from a copy"),

@@ -40,7 +40,7 @@ OffLoop = Callable[..., Awaitable[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    rows: int = ROWS_AT_ONCE  # in one flush
+    rows: int = ROWS_AT_ONCE  # in one flush, or dropped at once
     bytes: int = 8 << 20  # in one flush, give or take one object
     waiting: int = 50_000  # writes waiting for a flush; more are refused
 
@@ -89,7 +89,9 @@ class SqliteStore:
         self.history = history
         self._file = file
         self._lock = lock
-        self._superseded = superseded  # (by which change, which row), in order: what to drop once past the floor
+        # (by which change, which row): what to drop once past the floor.  In this order, a deletion's own row
+        # after those it deletes: were it dropped first, a crash would bring the object back.
+        self._superseded = superseded
         self._off_loop = off_loop
         self._keeping = keeping
         self._limits = limits
@@ -280,7 +282,7 @@ class SqliteStore:
         """In slices, so that a flush never waits for more than one of them."""
         while not self._closed and self._superseded and self._superseded[0][0] <= self.history.floor:
             past = takewhile(lambda entry: entry[0] <= self.history.floor, self._superseded)
-            rows = [row for _, row in islice(past, ROWS_AT_ONCE)]
+            rows = [row for _, row in islice(past, self._limits.rows)]
             await self._off_loop(self._file.drop, rows)
             for _ in rows:
                 self._superseded.popleft()
@@ -304,14 +306,14 @@ def _load(path: Path, keep: int) -> tuple[History, deque[tuple[int, int]]]:
             objects, kept = lane
             place = (intern(namespace), name)
             before = objects.get(place)
+            if before is not None:
+                superseded.append((last, before.revision))
             if value is None:
                 after = None
                 objects.pop(place, None)
                 superseded.append((last, last))
             else:
                 after = objects[place] = Snapshot.from_encoded(value, last)
-            if before is not None:
-                superseded.append((last, before.revision))
             if last > floor:
                 kept.append(Change(last, Key(resource, *place), after, before))
     finally:
