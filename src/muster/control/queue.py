@@ -18,7 +18,8 @@ class Queue(Generic[K]):
         self._waiting: dict[K, None] = {}  # an ordered set
         self._busy: set[K] = set()
         self._again: set[K] = set()
-        self._timers: dict[K, asyncio.TimerHandle] = {}
+        # When it rings, and its handle: uvloop's handle of a moment that is already here has no `when()`.
+        self._timers: dict[K, tuple[float, asyncio.Handle]] = {}
         self._resting: dict[K, float] = {}  # loop time before which a key is left alone
         self._filled = asyncio.Event()
 
@@ -47,10 +48,11 @@ class Queue(Generic[K]):
     def _ring_at(self, key: K, when: float) -> None:
         timer = self._timers.get(key)
         if timer is not None:
-            if timer.when() <= when:
+            rings_at, handle = timer
+            if rings_at <= when:
                 return
-            timer.cancel()
-        self._timers[key] = asyncio.get_running_loop().call_at(when, self._ring, key)
+            handle.cancel()
+        self._timers[key] = when, asyncio.get_running_loop().call_at(when, self._ring, key)
 
     def _ring(self, key: K) -> None:
         del self._timers[key]
