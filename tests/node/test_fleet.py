@@ -267,6 +267,23 @@ def test_a_pod_held_by_a_finalizer_is_asked_for_once() -> None:
     story(tell)
 
 
+def test_a_removal_that_a_lost_server_left_half_done_is_finished() -> None:
+    async def tell(world: World) -> None:
+        (node,) = await world.pool(1)
+        key = await world.pod("web", node["metadata"]["name"])
+        await asyncio.sleep(1)
+        await world.end()
+        stored = world.store.get(key)
+        assert stored is not None
+        marked = {**stored.value, "metadata": {**stored.value["metadata"], "deletionGracePeriodSeconds": 0,
+                                               "deletionTimestamp": stored.value["metadata"]["creationTimestamp"]}}
+        await world.store.commit(key, marked, expect=stored.revision)
+        world.begin()
+        await asyncio.sleep(1)
+        assert world.mirror.get(key) is None
+    story(tell)
+
+
 def test_a_pod_that_others_call_failed_stays_failed() -> None:
     async def tell(world: World) -> None:
         (node,) = await world.pool(1)

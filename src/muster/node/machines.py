@@ -79,5 +79,7 @@ class Resident:
         return (self.status is not None and self.status != self.asked and self.status != self.pod.get("status"))
 
     def wants_removal(self) -> bool:
-        """A pod whose finalizers hold it is asked for only once."""
-        return self.remove and not self.removed and self.pod["metadata"].get("deletionGracePeriodSeconds") != 0
+        """A pod whose finalizers hold it is asked for only once; one that lost its server half way, again."""
+        metadata = self.pod["metadata"]
+        held = metadata.get("deletionGracePeriodSeconds") == 0 and metadata.get("finalizers")
+        return self.remove and not self.removed and not held
