@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import resource
 import sys
@@ -151,7 +152,9 @@ async def main() -> None:
     parser.add_argument("--directory", type=Path)
     parser.add_argument("--concurrency", type=int, nargs="*", default=[1, 8, 64, 256])
     chosen = parser.parse_args()
-    sys.setswitchinterval(0.0005)
+    sys.setswitchinterval(0.0005)  # as app.py does
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
     off_loop: OffLoop = inline
     if not chosen.inline:
         off_loop = partial(asyncio.get_running_loop().run_in_executor, ThreadPoolExecutor(1))

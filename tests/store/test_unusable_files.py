@@ -146,6 +146,14 @@ def test_a_crash_while_a_store_is_being_made_leaves_no_half_store(tmp_path):
     assert not Path(f"{path}.new").exists()
 
 
+def test_nobody_else_may_read_what_may_be_secret(tmp_path):
+    store = open_store(tmp_path / "muster.db")
+    asyncio.run(put(store, "a"))
+    assert {one.name: one.stat().st_mode & 0o077 for one in tmp_path.iterdir()} == dict.fromkeys(
+        ("muster.db", "muster.db-wal", "muster.db-shm", "muster.db.lock"), 0)
+    asyncio.run(store.close())
+
+
 def test_a_directory_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("not a directory")
     with pytest.raises(StoreUnusable, match="cannot be made .*: choose another directory with --data-dir"):

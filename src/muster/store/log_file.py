@@ -72,6 +72,7 @@ def create_if_missing(path: Path) -> None:
     try:
         for leftover in (draft, Path(f"{draft}-wal"), Path(f"{draft}-shm"), Path(f"{draft}-journal")):
             leftover.unlink(missing_ok=True)
+        draft.touch(mode=0o600)  # it will hold Secrets; SQLite gives the files beside it the same mode
         with closing(_connect(draft)) as connection:
             connection.executescript(_SCHEMA)
         os.replace(draft, path)
