@@ -22,6 +22,7 @@ import sqlite3
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice, takewhile
 from pathlib import Path
 from sys import intern
@@ -191,7 +192,7 @@ class SqliteStore:
                 await self._flush()
                 self._consider_compaction()
         except asyncio.CancelledError:
-            self._settle(self._queue, Unavailable("the store is shutting down"))
+            self._settle(self._queue, lambda: Unavailable("the store is shutting down"))
             self._queue.clear()
             raise
         finally:
@@ -210,7 +211,7 @@ class SqliteStore:
             await self._off_loop(self._file.append, batch.parameters)
         except BaseException as error:
             self._in_doubt = True
-            self._settle(batch.writes, self._unavailable(error))
+            self._settle(batch.writes, partial(self._unavailable, error))
             if not isinstance(error, Exception):
                 raise
             return
@@ -237,14 +238,15 @@ class SqliteStore:
             try:
                 batch.add(write, self.history.revision + 1 + len(batch.writes))
             except (TypeError, ValueError, KeyError) as error:  # not JSON: the committer's own mistake
-                self._settle([write], error)
+                self._let_go(write)
+                write.outcome.set_exception(error)
         return batch
 
-    def _settle(self, writes: Iterable[_Write], error: Exception) -> None:
+    def _settle(self, writes: Iterable[_Write], error: Callable[[], Exception]) -> None:
         for write in writes:
             self._let_go(write)
             if not write.outcome.done():
-                write.outcome.set_exception(error)
+                write.outcome.set_exception(error())  # one each: a traceback belongs to one task
 
     def _let_go(self, write: _Write) -> None:
         del self._pending[write.key]
