@@ -16,7 +16,7 @@ import orjson
 from ..api.errors import ApiError, BadRequest, Internal, TooManyRequests, Unauthorized
 from ..api.kinds.catalogue import Kinds
 from ..clock import Clock
-from . import openapi, reviews
+from . import openapi, openapi_v2, reviews
 from .bodies import decode
 from .callers import acting
 from .discovery import VERSION, Discovery, Document, encode, etag
@@ -48,7 +48,7 @@ log = logging.getLogger(__name__)
 
 IN_FLIGHT_AT_MOST = 2_000
 _MUTATING = frozenset(("POST", "PUT", "PATCH", "DELETE"))
-_ROOT_PATHS = ("/api", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v3", "/readyz", "/version")
+_ROOT_PATHS = ("/api", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz", "/version")
 # What only creates answers a question of the authorization APIs.
 _REVIEWS = Kinds(reviews.ROWS)
 
@@ -173,6 +173,9 @@ class Api:
                 if aggregated and plain in ("/api", "/apis"):
                     said = b"application/json;g=apidiscovery.k8s.io;v=%s;as=APIGroupDiscoveryList" % aggregated.encode()
                 return _cached(found, request, said)
+        if path == "/openapi/v2":
+            body, media = openapi_v2.document(request.accept)
+            return Answer(200, body, media, ((b"vary", b"Accept"),))
         if first == "openapi":
             return _cached(self._openapi_document(path), request, JSON)
         if path == "/version" or path == "/version/":
