@@ -38,11 +38,11 @@ NO_LONGER_THAN_S = 120.0
 COLOURS = {"Running": "yellow", "Pending": "yellow", "ContainerCreating": "cyan", "Terminating": "magenta"}
 
 
-def run(data: DataDirectory, node_count: int) -> None:
-    console = Console()
+def run(data: DataDirectory, node_count: int, console: Console | None = None) -> None:
+    console = console or Console(highlight=False)
     data.prepare()
     if data.running() is None:
-        console.print(f"Starting a cluster of {node_count} nodes in {data.path} ...")
+        console.print(f"Starting a cluster of {node_count} nodes in {_short(data.path)} ...")
         spawn(["up", "--data-dir", str(data.path), "--nodes", str(node_count)], data)
     running = data.running()
     console.print(f"The API server listens on [bold]{running.url if running else ''}[/bold].")
@@ -51,9 +51,10 @@ def run(data: DataDirectory, node_count: int) -> None:
         return await _land(client, console)
 
     daemonset, pods = ask(data, show)
+    console.print()
     now = Clock().now()
     for kind, objects in ((DAEMONSET, [daemonset]), (POD, pods[:MOST_ROWS])):
-        console.print(f"\n{_printed(kind, objects, now)}", highlight=False, soft_wrap=True)
+        console.print(f"\n{_printed(kind, objects, now)}", soft_wrap=True)
     console.print()
     _print_how_to_go_on(console, data)
 
@@ -65,10 +66,10 @@ async def _land(client: RemoteClient, console: Console) -> tuple[Obj, list[Obj]]
     mirror.on_change(lambda change: changed.set())
     following = asyncio.create_task(mirror.run())
     try:
-        await mirror.synced()
-        console.print("Applying examples/filebeat-ds.yaml: one log shipper for each node.\n")
-        await _apply(client)
         async with asyncio.timeout(NO_LONGER_THAN_S):
+            await mirror.synced()
+            console.print("Applying examples/filebeat-ds.yaml: one log shipper for each node.\n")
+            await _apply(client)
             with Live(_picture(mirror), console=console, refresh_per_second=12, transient=False) as live:
                 while not _is_complete(mirror):
                     changed.clear()
@@ -140,18 +141,19 @@ def _is_up(state: Summary) -> bool:
 
 
 def _printed(kind: Kind, objects: Iterable[Obj], now: float) -> str:
-    """The objects as `kubectl get` prints them."""
+    """The objects as `kubectl get` prints them, pods with their address and node."""
     found = table(kind, objects, now, "None")
-    shown = [place for place, column in enumerate(found["columnDefinitions"]) if column["priority"] == 0]
+    shown = [place for place, column in enumerate(found["columnDefinitions"])
+             if column["priority"] == 0 or column["name"] in ("IP", "Node")]
     head = [found["columnDefinitions"][place]["name"].upper() for place in shown]
     return columns(head, [[str(row["cells"][place]) for place in shown] for row in found["rows"]])
 
 
 def _print_how_to_go_on(console: Console, data: DataDirectory) -> None:
     muster = shutil.which("muster") or ".venv/bin/muster"
-    at_dir = f" --data-dir {data.path}"
+    at_dir = f" --data-dir {_short(data.path)}"
     lines = ["The cluster goes on running. Go on with kubectl:", "",
-             f"  export KUBECONFIG={data.kubeconfig}",
+             f"  export KUBECONFIG={_short(data.kubeconfig)}",
              "  kubectl -n kube-system get pods -o wide",
              "  kubectl -n kube-system set image ds filebeat-ds filebeat=docker.elastic.co/beats/filebeat:6.8.12",
              "  kubectl -n kube-system rollout status ds filebeat-ds", "",
@@ -160,6 +162,10 @@ def _print_how_to_go_on(console: Console, data: DataDirectory) -> None:
              f"  {muster} down{at_dir}"]
     if shutil.which("kubectl") is None:
         lines.insert(0, "(There is no kubectl on this machine yet: https://kubernetes.io/docs/tasks/tools/)")
-    console.print("\n".join(lines), highlight=False, soft_wrap=True)
+    console.print("\n".join(lines), soft_wrap=True)
 
 
+def _short(path: Path) -> str:
+    """`~/.muster/demo` for what is below the home directory; shells expand it again."""
+    home = Path.home()
+    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
