@@ -126,6 +126,10 @@ class Cluster:
         patch = apply_patch(current, manifest, self.schema.definition_of(kind), self.schema)
         return await client.patch(key, patch, how="strategic")
 
+    def tallies(self) -> dict[str, dict[str, int]]:
+        """What each controller has done so far, for /metrics."""
+        return {runtime.controller.name: runtime.tally.counts() for runtime in self.runtimes}
+
     @property
     def is_ready(self) -> bool:
         return self.mirror.is_synced
@@ -186,7 +190,7 @@ async def _serve(request: Request, ready: Callable[[str, str], None], executor: 
         issued = certificates.prepare(data.certificates, clock.now(), [request.host])
         cluster = Cluster(store, clock, ca_certificate=issued.ca.decode())
         health = Health(ready={"informer-sync": lambda: None if cluster.is_ready else "the mirror is not filled yet"})
-        api = Api(cluster.registry, clock, logs=cluster.fleet.logs, health=health)
+        api = Api(cluster.registry, clock, logs=cluster.fleet.logs, health=health, controllers=cluster.tallies)
         stopping = _stop_on_signal()
         async with _front_door(api, request, issued) as front:
             await cluster.create_missing(bootstrap.first_objects(request.host, front.port))

@@ -106,7 +106,3 @@ def too_long(field: str, limit: int) -> Cause:
 
 def too_many(field: str, found: int, limit: int) -> Cause:
     return Cause("FieldValueTooMany", field, f"Too many: {found}: must have at most {limit} items")
-
-
-def wrong_type(field: str, value: Any, detail: str) -> Cause:
-    return Cause("FieldValueTypeInvalid", field, f"Invalid value: {shown(value)}: {detail}")

@@ -115,19 +115,6 @@ def is_dns_1035_label(value: str) -> Complaints:
     return tuple(found)
 
 
-@lru_cache(maxsize=1024)
-def is_wildcard_dns_subdomain(value: str) -> Complaints:
-    pattern = rf"\*\.{_DNS_SUBDOMAIN}"
-    found = [too_long(SUBDOMAIN_LENGTH)] if len(value) > SUBDOMAIN_LENGTH else []
-    if not re.fullmatch(pattern, value):
-        found.append(_pattern("a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS "
-                              "subdomain, "
-                              "which must consist of lower case alphanumeric characters, '-' or '.' and "
-                              "end with an "
-                              "alphanumeric character", pattern, "*.example.com"))
-    return tuple(found)
-
-
 @lru_cache(maxsize=16384)
 def is_qualified_name(value: str) -> Complaints:
     """A label key, annotation key or resource name: `name` or `prefix.example/name`."""
@@ -157,20 +144,6 @@ def is_label_value(value: str) -> Complaints:
     found = [too_long(LABEL_LENGTH)] if len(value) > LABEL_LENGTH else []
     if not _is_qualified(value):
         found.append(_BAD_LABEL_VALUE)
-    return tuple(found)
-
-
-@lru_cache(maxsize=4096)
-def is_domain_prefixed_path(value: str) -> Complaints:
-    """`example.com/path`: a key that has to say whose it is."""
-    if not value:
-        return (EMPTY,)
-    host, slash, path = value.partition("/")
-    if not slash or not host or not path:
-        return ('must be a domain-prefixed path (such as "acme.io/foo")',)
-    found = list(is_dns_subdomain(host))
-    if not _is_url_path(path):
-        found.append(f"Invalid path (regex used for validation is '{_URL_PATH}')")
     return tuple(found)
 
 

@@ -115,10 +115,10 @@ class Mirror:
                 gone = Snapshot(old, revision_of(old))
                 self._apply(Change(listing.revision, Key(resource, *place), None, gone))
         for place, new in there.items():
-            old = self._objects[resource].get(place)
-            if old is None or revision_of(old) != revision_of(new):
+            known = self._objects[resource].get(place)
+            if known is None or revision_of(known) != revision_of(new):
                 self._apply(Change(revision_of(new), Key(resource, *place), Snapshot(new, revision_of(new)),
-                                   Snapshot(old, revision_of(old)) if old is not None else None))
+                                   Snapshot(known, revision_of(known)) if known is not None else None))
         self._saw(resource, listing.revision)
 
     def _apply(self, change: Change) -> None:

@@ -56,6 +56,9 @@ class Tally:
     errors: int = 0
     written: dict[str, int] = field(default_factory=dict)  # kind of action -> how many
 
+    def counts(self) -> dict[str, int]:
+        return {"plans": self.plans, "looked_at": self.looked_at, "writes": self.writes, "errors": self.errors}
+
 
 Recorder = Callable[[Tell], None]
 
@@ -134,8 +137,8 @@ class Runtime:
 
     async def carry_out(self, plan: Plan, written: dict[str, int]) -> None:
         """Acts; notes in `written` the last revision written of each resource.  Raises the first error."""
-        first = [a for a in plan.actions if isinstance(a, Create | Delete)]
-        rest = [a for a in plan.actions if not isinstance(a, Create | Delete)]
+        first: list[Action] = [action for action in plan.actions if isinstance(action, Create | Delete)]
+        rest: list[Action] = [action for action in plan.actions if not isinstance(action, Create | Delete)]
         error: ApiError | None = None
         size = 1
         while first and error is None:
@@ -268,8 +271,3 @@ def _only(uid: str, patch: Any, how: str) -> Any:
     if how == "json":
         return [{"op": "test", "path": "/metadata/uid", "value": uid}, *patch]
     return {**patch, "metadata": {**patch.get("metadata", {}), "uid": uid}}
-
-
-def key_of_change(change: Change, mirror: Mirror) -> tuple[Key, ...]:
-    """The `wakes` of a controller that looks at the very object that changed."""
-    return (change.key,)

@@ -17,7 +17,6 @@ from ..store.history import Change
 
 FINISHED = ("Succeeded", "Failed")
 DEFAULT_SCHEDULER = "default-scheduler"
-NO_AMOUNTS: Amounts = {}
 
 
 @dataclass(frozen=True, slots=True)

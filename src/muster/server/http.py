@@ -9,6 +9,7 @@ requests are under way at once is bounded (429): watches, which wait, are not co
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Mapping
 from time import perf_counter
 
 import orjson
@@ -56,11 +57,12 @@ _REVIEWS = Kinds(reviews.ROWS)
 class Api:
     """`logs(pod, options)` gives a container's log as pieces of bytes, or raises an ApiError."""
 
-    def __init__(self, registry: Registry, clock: Clock, *, logs: Logs | None = None, health: Health | None = None):
+    def __init__(self, registry: Registry, clock: Clock, *, logs: Logs | None = None, health: Health | None = None,
+                 controllers: Callable[[], Mapping[str, Mapping[str, int]]] = dict):
         self.registry = registry
         self.kinds = registry.kinds
         self.health = health or Health()
-        self.metrics = Metrics(self._count_objects)
+        self.metrics = Metrics(self._count_objects, controllers)
         self.streams = Streams()
         self._ids = clock.fork("audit ids")
         self._resources = Resources(registry, clock, logs)

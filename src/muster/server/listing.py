@@ -69,7 +69,7 @@ def page(history: History, forms: Forms, index: Callable[[str], Iterable[Place]]
 
 
 def count_after(lane: Lane, namespace: str, place: Place) -> int:
-    end = lane.objects.bisect_left((namespace + "\0",)) if namespace else len(lane.objects)
+    end = lane.objects.bisect_left((namespace + "\0", "")) if namespace else len(lane.objects)
     return end - lane.objects.bisect_right(place)
 
 
@@ -115,8 +115,8 @@ def between(lane: Lane, namespace: str, start: Place | None = None) -> Iterable[
     """The places of one namespace (or of all) after `start`, without a look at the others."""
     if not namespace and start is None:
         return list(lane.objects)
-    first = start if start is not None else (namespace,)
-    last = (namespace + "\0",) if namespace else None
+    first = start if start is not None else (namespace, "")
+    last = (namespace + "\0", "") if namespace else None
     return lane.objects.irange(first, last, inclusive=(False, False))
 
 

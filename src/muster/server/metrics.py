@@ -17,7 +17,7 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
@@ -25,16 +25,24 @@ CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 _BUCKETS = (.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60)
 _SORTS_AT_MOST = 10_000
 
+_CONTROLLER_HELP = {
+    "plans": "Decisions made.", "looked_at": "Objects that decisions looked at.",
+    "writes": "Writes carried out.", "errors": "Looks that ended with an error and were tried again.",
+}
+
 # (verb, group, version, resource, subresource, scope)
 Sort = tuple[str, str, str, str, str, str]
 
 
 class Metrics:
-    def __init__(self, count_objects: Callable[[], Mapping[str, int]] = dict):
-        """`count_objects()` says how many objects of each resource are stored."""
+    def __init__(self, count_objects: Callable[[], Mapping[str, int]] = dict,
+                 controllers: Callable[[], Mapping[str, Mapping[str, int]]] = dict):
+        """`count_objects()` says how many objects of each resource are stored, `controllers()` what each controller
+        has done so far: {"daemonset-controller": {"plans": 4, "looked_at": 800, ...}}."""
         self.watchers: Tally[tuple[str, str, str]] = Tally()  # (group, version, kind)
         self.in_flight = {"mutating": 0, "readOnly": 0}
         self._count_objects = count_objects
+        self._controllers = controllers
         self._registry = CollectorRegistry()
         names = ("verb", "group", "version", "resource", "subresource", "scope")
         self._requests = Counter("apiserver_request_total", "Requests by verb, resource and answer.",
@@ -79,6 +87,13 @@ class Metrics:
         for resource, count in sorted(self._count_objects().items()):
             stored.add_metric((resource,), count)
         yield stored
+        done: dict[str, CounterMetricFamily] = {}
+        for controller, counts in self._controllers().items():
+            for what, count in counts.items():
+                family = done.setdefault(what, CounterMetricFamily(
+                    f"muster_controller_{what}", _CONTROLLER_HELP.get(what, what), labels=("controller",)))
+                family.add_metric((controller,), count)
+        yield from done.values()
 
 
 class _Now(Collector):

@@ -5,12 +5,12 @@ https://kubernetes.io/docs/reference/kubernetes-api/service-resources/endpoints-
 from __future__ import annotations
 
 from .. import names
-from ..causes import Cause, not_supported, required
+from ..causes import Cause, required
 from ..defaults import each, filled
 from ..objects import Obj
 from ..tables import AGE, NAME, NONE
 from ..validation.metadata import complain, validate_metadata, validate_metadata_update
-from ..validation.service import PROTOCOLS, not_special
+from ..validation.service import not_special, validate_port
 from .kind import Column, Kind
 
 SHOWN = 3  # addresses in the column, before "+ N more..."
@@ -38,7 +38,7 @@ def _subset(subset: Obj, here: str) -> list[Cause]:
             wrong += _address(address, f"{here}.{field}[{index}]")
     ports = subset.get("ports") or []
     for index, port in enumerate(ports):
-        wrong += _port(port, f"{here}.ports[{index}]", name_needed=len(ports) > 1)
+        wrong += validate_port(port, f"{here}.ports[{index}]", name_needed=len(ports) > 1)
     return wrong
 
 
@@ -49,20 +49,6 @@ def _address(address: Obj, here: str) -> list[Cause]:
         wrong += complain(f"{here}.hostname", host, names.is_dns_label(host))
     if node := address.get("nodeName"):
         wrong += complain(f"{here}.nodeName", node, names.is_dns_subdomain(node))
-    return wrong
-
-
-def _port(port: Obj, here: str, *, name_needed: bool) -> list[Cause]:
-    wrong: list[Cause] = []
-    if name := port.get("name"):
-        wrong += complain(f"{here}.name", name, names.is_dns_label(name))
-    elif name_needed:
-        wrong.append(required(f"{here}.name"))
-    wrong += complain(f"{here}.port", port.get("port", 0), names.is_port_number(port.get("port", 0)))
-    if not port.get("protocol"):
-        wrong.append(required(f"{here}.protocol"))
-    elif port["protocol"] not in PROTOCOLS:
-        wrong.append(not_supported(f"{here}.protocol", port["protocol"], PROTOCOLS))
     return wrong
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from .. import quantities
@@ -218,7 +218,7 @@ def _volume(volume: Obj) -> Obj:
         return {**volume, "emptyDir": {}}
     for field in volume:
         if defaults := _VOLUMES.get(field):
-            volume = inside(volume, field, lambda source, given=defaults: with_defaults(source, given))
+            volume = inside(volume, field, partial(with_defaults, defaults=defaults))
     if "downwardAPI" in volume:
         volume = inside(volume, "downwardAPI", _downward)
     elif "projected" in volume:

@@ -30,7 +30,7 @@ def qos_class(pod: Obj) -> str:
     return "Guaranteed" if guaranteed else "Burstable"
 
 
-def _amount(text: str | Number) -> Number:
+def _amount(text: str | int | float) -> Number:
     try:
         return parse(text)
     except ValueError:  # validation says so

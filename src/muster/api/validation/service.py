@@ -72,7 +72,8 @@ def _type_rules(spec: Obj, type_: str, headless: bool, ports: Sequence[Obj]) -> 
     return wrong
 
 
-def _port(port: Obj, here: str, *, name_needed: bool) -> list[Cause]:
+def validate_port(port: Obj, here: str, *, name_needed: bool) -> list[Cause]:
+    """What service ports and endpoint ports have in common."""
     wrong: list[Cause] = []
     if name := port.get("name"):
         wrong += complain(f"{here}.name", name, names.is_dns_label(name))
@@ -83,6 +84,11 @@ def _port(port: Obj, here: str, *, name_needed: bool) -> list[Cause]:
         wrong.append(required(f"{here}.protocol"))
     elif port["protocol"] not in PROTOCOLS:
         wrong.append(not_supported(f"{here}.protocol", port["protocol"], PROTOCOLS))
+    return wrong
+
+
+def _port(port: Obj, here: str, *, name_needed: bool) -> list[Cause]:
+    wrong = validate_port(port, here, name_needed=name_needed)
     target = port.get("targetPort") or port.get("port", 0)
     check = names.is_port_name(target) if isinstance(target, str) else names.is_port_number(target)
     wrong += complain(f"{here}.targetPort", target, check)
