@@ -267,6 +267,26 @@ def test_a_pod_held_by_a_finalizer_is_asked_for_once() -> None:
     story(tell)
 
 
+def test_a_pod_that_is_removed_while_its_node_writes_to_it() -> None:
+    """At whichever moment: what is gone is not written to over and over until its removal is known."""
+    async def tell(world: World) -> None:
+        (node,) = await world.pool(1)
+        for turns in range(12):
+            key = await world.pod("web", node["metadata"]["name"])
+            await asyncio.sleep(1)
+            writes = world.fleet.writes
+            await world.client.delete(key)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            stored = world.store.get(key)
+            if stored is not None:
+                await world.store.commit(key, None, expect=stored.revision)
+            await asyncio.sleep(1)
+            assert world.mirror.get(key) is None
+            assert world.fleet.writes - writes <= 4
+    story(tell)
+
+
 def test_a_removal_that_a_lost_server_left_half_done_is_finished() -> None:
     async def tell(world: World) -> None:
         (node,) = await world.pool(1)

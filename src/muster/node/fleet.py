@@ -341,7 +341,7 @@ class Fleet:
                 await self._client.delete(resident.key, uid=resident.uid, grace_period_s=0)
             resident.failures = 0
         except (NotFound, Conflict):
-            pass  # gone, or a namesake: the mirror will say so
+            return  # gone, or a namesake: the mirror will say so, and needs its turn for that
         except ApiError as error:
             resident.removed = False
             self._try_again(resident, error)

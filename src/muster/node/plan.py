@@ -50,6 +50,7 @@ from .life import (
 
 LATE_S = 1.0  # a step that comes later than this (the process slept, the node was away) counts from now
 SHOWN_FAILURE_S = 2.0  # ErrImagePull stands this long before ImagePullBackOff
+LONGEST_TEARDOWN_S = 2.0  # of a pod's network, however slowly its containers stop
 RECHECK_SHARE = 0.1  # of a pull: asking the registry whether an image that is here is still the newest
 MOST_STEPS = 1000  # in one look; a pod has a few
 
@@ -395,7 +396,8 @@ class _Turn:
             self.stops_at = max(min(self.stops_at, allowed_until), min(self.now, self.stops_at))
             if self.stops_at <= self.now:
                 self._end_all(killed=self.stops_at == allowed_until)
-                self.gone_at = self.now + self.behaviour.stop.draw(self.chance) / 2 if self.sandbox else self.now
+                teardown_s = min(self.behaviour.stop.draw(self.chance) / 2, LONGEST_TEARDOWN_S) if self.sandbox else 0.0
+                self.gone_at = self.now + teardown_s
         if self.gone_at is not None and self.gone_at <= self.now:
             self.sandbox = False
 
