@@ -8,7 +8,10 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from ..api.errors import BadRequest
+from ..api.errors import BadRequest, invalid
+from ..api.kinds.node_pool import NODE_POOL
+from ..api.objects import name_of
+from ..bootstrap import node_pool
 from ..data_directory import DataDirectory, Running, Unusable
 from ..request import Request
 
@@ -42,6 +45,9 @@ def check(request: Request) -> None:
     for name in names:
         if names.count(name) > 1:
             raise BadRequest(f"--pool {name}: named twice")
+    for pool in request.pools or (node_pool("default-pool", 0, behaviour=request.behaviour),):
+        if causes := NODE_POOL.validate(NODE_POOL.defaults(pool)):
+            raise invalid(NODE_POOL.name, NODE_POOL.group, name_of(pool), causes)
     for file in request.files:
         if not file.is_file():
             raise BadRequest(f"-f {file}: no such file")
