@@ -221,7 +221,7 @@ ENDINGS = [
                  id="a shell does not hear SIGTERM"),
     pytest.param(pod_of(), 1, 30, ["+1s 0/1 Failed: ContainerStatusUnknown"], 137, id="before it has started"),
     pytest.param(pod_of(annotations={"muster.dev/stop": "1m"}), 10, 5,
-                 ["+15s 0/1 Failed: Error", "+45s 0/1 Failed: Error"], 137, id="no longer than its grace period"),
+                 ["+15s 0/1 Failed: Error", "+17s 0/1 Failed: Error"], 137, id="no longer than its grace period"),
     pytest.param(pod_of(runs("true"), restartPolicy="Never"), 10, 30, [], 0, id="one that is over already"),
 ]
 
