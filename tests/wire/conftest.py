@@ -117,6 +117,9 @@ class Cluster:
 
         Returns all that was there on the way, from the first look to the last.
         """
+        if arguments and not arguments[-1].startswith("-") and not (arguments[-2:-1] or ("",))[0].startswith("-"):
+            # Of an object that is named kubectl does not print what happens between its first look and its watch.
+            arguments = (*arguments[:-1], "--field-selector", f"metadata.name={arguments[-1]}")
         process = self.start("get", resource, *arguments, "-w", "--output-watch-events", "-o", "json")
         alarm = threading.Timer(PATIENCE_S, process.kill)
         alarm.start()
