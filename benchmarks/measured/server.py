@@ -118,10 +118,15 @@ def data_folder(directory: Path | None = None) -> Iterator[Path]:
         yield Path(folder)
 
 
+def as_installed() -> dict[str, str]:
+    """The environment, but modules are compiled once: an installer does that, and a checkout should here."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
 def start(data: Path, arguments: Iterable[str]) -> Server:
     """Returns once it says that it is ready."""
     process = subprocess.Popen([sys.executable, "-m", "muster", "up", "--data-dir", str(data), *arguments],
-                               stdout=subprocess.PIPE, text=True)
+                               stdout=subprocess.PIPE, text=True, env=as_installed())
     assert process.stdout is not None
     if "muster is ready" not in process.stdout.readline():
         process.wait()
