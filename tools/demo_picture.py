@@ -9,9 +9,10 @@ import os
 import tempfile
 from pathlib import Path
 
+from rich.console import Console
+
 from muster.cli import demo, up
 from muster.data_directory import DataDirectory
-from rich.console import Console
 
 PICTURE = Path(__file__).parent.parent / "docs" / "demo.svg"
 
@@ -20,7 +21,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as home:
         os.environ["HOME"] = home
         data = DataDirectory(Path(home) / ".muster" / "demo")
-        console = Console(record=True, width=104, file=io.StringIO(), force_terminal=False, highlight=False, color_system="truecolor")
+        console = Console(record=True, width=104, file=io.StringIO(), force_terminal=False, highlight=False,
+                          color_system="truecolor")
         console.print("[bold]$ make demo[/]")
         try:
             demo.run(data, 4, console)
