@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..api.errors import AlreadyExists, ApiError, Conflict, Forbidden, NotFound
+from ..api.errors import ApiError, Conflict, Forbidden, NotFound
 from ..api.kinds.catalogue import Kinds
 from ..api.objects import Key, Obj, name_of, revision_of, uid_of
 from ..client.client import Client
@@ -120,8 +120,10 @@ class Runtime:
         written: dict[str, int] = {}
         try:
             await self.carry_out(plan, written)
-        finally:
+        except Exception:  # not when it is cancelled: then the mirror ends too, and would be waited for in vain
             await self._mirror.caught_up(written)
+            raise
+        await self._mirror.caught_up(written)
         if plan.wake_at is not None:
             self._queue.add_in(key, max(0.0, plan.wake_at - self._clock.now()))
         return min(LONGEST_REST_S, REST_S + plan.size * REST_PER_OBJECT_S)
@@ -153,10 +155,22 @@ class Runtime:
 
     async def _together(self, actions: Sequence[Action], written: dict[str, int]) -> ApiError | None:
         if len(actions) == 1:
-            results: list[Any] = [await _caught(self._act(actions[0], written))]
+            results = [await self._attempt(actions[0], written)]
         else:
-            results = await asyncio.gather(*(_caught(self._act(action, written)) for action in actions))
+            results = await asyncio.gather(*(self._attempt(action, written) for action in actions))
         return next((result for result in results if result is not None), None)
+
+    async def _attempt(self, action: Action, written: dict[str, int]) -> ApiError | None:
+        """The error an action ended with.  A write that came too late to matter is no error."""
+        try:
+            await self._act(action, written)
+        except NotFound as error:
+            log.debug("too late: %s", error)
+        except Forbidden as error:
+            return None if _namespace_is_ending(error) else error
+        except ApiError as error:
+            return error
+        return None
 
     async def _act(self, action: Action, written: dict[str, int]) -> None:
         client = self._client
@@ -241,21 +255,6 @@ class Runtime:
         except NotFound:
             return False
         return not uid or uid_of(found) == uid
-
-
-async def _caught(doing: Awaitable[None]) -> ApiError | None:
-    """The error an action ended with.  A write that came too late to matter is no error."""
-    try:
-        await doing
-    except NotFound as error:
-        log.debug("too late: %s", error)
-    except (Conflict, AlreadyExists) as error:
-        return error
-    except Forbidden as error:
-        return None if _namespace_is_ending(error) else error
-    except ApiError as error:
-        return error
-    return None
 
 
 def _namespace_is_ending(error: ApiError) -> bool:
