@@ -43,6 +43,7 @@ class Part(NamedTuple):
     readiness_s: float | None
     liveness_s: float | None  # when a liveness probe that always fails ends the run; None: it does not
     mounts: list[Obj]  # as the status tells of them
+    breaks_non_root: bool = False  # it would run as root, and may not
 
 
 class Run(NamedTuple):
@@ -181,20 +182,20 @@ def parts_of(pod: Obj) -> tuple[Part, ...]:
     """Init containers and sidecars first, in the order in which they start."""
     spec = pod["spec"]
     if not spec.get("initContainers") and not spec.get("ephemeralContainers"):
-        return tuple(_part(one, APP, "containers") for one in spec["containers"])
+        return tuple(_part(one, APP, "containers", spec) for one in spec["containers"])
     return tuple(_parts(spec))
 
 
 def _parts(spec: Obj) -> Iterator[Part]:
     for container in spec.get("initContainers") or ():
-        yield _part(container, SIDECAR if container.get("restartPolicy") == "Always" else INIT, "initContainers")
+        yield _part(container, SIDECAR if container.get("restartPolicy") == "Always" else INIT, "initContainers", spec)
     for container in spec["containers"]:
-        yield _part(container, APP, "containers")
+        yield _part(container, APP, "containers", spec)
     for container in spec.get("ephemeralContainers") or ():
-        yield _part(container, EPHEMERAL, "ephemeralContainers")
+        yield _part(container, EPHEMERAL, "ephemeralContainers", spec)
 
 
-def _part(container: Obj, role: str, field: str) -> Part:
+def _part(container: Obj, role: str, field: str, spec: Obj) -> Part:
     name, image = container["name"], container.get("image", "")
     readiness = container.get("readinessProbe")
     startup = container.get("startupProbe")
@@ -207,7 +208,18 @@ def _part(container: Obj, role: str, field: str) -> Part:
         readiness_s=_passes_after(readiness) if readiness else None,
         liveness_s=_ends_after(liveness) if liveness else None,
         mounts=[_mount(one) for one in container.get("volumeMounts") or ()],
+        breaks_non_root=_breaks_non_root(spec.get("securityContext") or {}, container.get("securityContext") or {}),
     )
+
+
+def _breaks_non_root(of_pod: Obj, of_container: Obj) -> bool:
+    """Is it to run as root, and must not?  What the container says wins; of the image's own user nothing is known.
+    https://kubernetes.io/docs/tasks/configure-pod-container/security-context/
+    """
+    def said(field: str) -> object:
+        return of_container[field] if of_container.get(field) is not None else of_pod.get(field)
+
+    return said("runAsNonRoot") is True and said("runAsUser") == 0
 
 
 def fails(probe: Obj) -> bool:

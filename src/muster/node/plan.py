@@ -295,8 +295,19 @@ class _Turn:
                                         failed_pulls=run.failed_pulls + 1)
 
     def _to_start(self, place: int, run: Run) -> None:
+        if self.parts[place].breaks_non_root:
+            self._refuse_root(place, run)
+            return
         until = self.moment + self.behaviour.start.draw(self.chance)
         self.runs[place] = run._replace(stage=STARTING, until=until, failed_pulls=0)
+
+    def _refuse_root(self, place: int, run: Run) -> None:
+        part, pod = self.parts[place], self.pod
+        why = (f'container\'s runAsUser breaks non-root policy (pod: "{name_of(pod)}_{namespace_of(pod)}'
+               f'({self.before.uid})", container: {part.name})')
+        self._tell(part, "Warning", "Failed", f"Error: {why}")
+        self.runs[place] = run._replace(stage=UNPULLABLE, until=self.moment + FIRST_BACKOFF_S, failed_pulls=0,
+                                        waiting=("CreateContainerConfigError", why))
 
     def _start(self, place: int, run: Run) -> None:
         part, moment = self.parts[place], self.moment
