@@ -235,6 +235,6 @@ def test_namespaces_isolate(running):
     said = space.cluster.kubectl("-n", f"{space.name}-nowhere", "get", "ds")
     assert said.stderr.strip() == f"No resources found in {space.name}-nowhere namespace."
     said = space.cluster.kubectl("-n", f"{space.name}-nowhere", "get", "ds", "agent", fails=True)
-    assert said.stderr.strip() == 'Error from server (NotFound): daemonsets.apps "agent" not found'
+    assert said.stderr.strip() == f'Error from server (NotFound): namespaces "{space.name}-nowhere" not found'
     table = space.cluster.kubectl("get", "ns", space.name).table
     assert [(row["NAME"], row["STATUS"]) for row in table] == [(space.name, "Active")]
