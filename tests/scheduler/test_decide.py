@@ -176,6 +176,10 @@ def test_preempts(others, victims):
     if victims:
         assert decided.actions[-2].patch["status"]["nominatedNodeName"] == "n1"
         assert any(isinstance(action, Tell) and action.reason == "Preempted" for action in decided.actions)
+        disrupted = {action.key.name: action.patch["status"]["conditions"][0] for action in decided.actions
+                     if isinstance(action, Patch) and action.key.name in victims}
+        assert {name: (one["type"], one["reason"]) for name, one in disrupted.items()} == dict.fromkeys(
+            victims, ("DisruptionTarget", "PreemptionByScheduler"))
 
 
 def test_does_not_preempt_more_while_the_victims_are_leaving():
