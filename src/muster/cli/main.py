@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -118,10 +118,16 @@ def version() -> None:
     typer.echo(shown())
 
 
+# What Typer raises for options that it can not read. It lives in click or in Typer's own copy, by version.
+Misused: type[Exception] = next(one for one in typer.BadParameter.__mro__ if one.__name__ == "ClickException")
+
+
 def main() -> None:
     from ..api.errors import ApiError
     try:
-        app()
+        sys.exit(app(prog_name="muster", standalone_mode=False) or 0)
+    except Misused as error:
+        _fail_misused(error)
     except ApiError as error:
         _fail(str(error))
     except KeyboardInterrupt:
@@ -130,6 +136,14 @@ def main() -> None:
         sys.exit(141)
     except OSError as error:
         _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+
+
+def _fail_misused(error: Any) -> None:
+    said, context = error.format_message(), getattr(error, "ctx", None)
+    if not said or "\n" in said:
+        typer.echo(said)  # a group of commands without a command: this is its help, unless Typer has shown it
+        sys.exit(0)
+    _fail(said if context is None else f"{said.rstrip('.')}; see `{context.command_path} --help`")
 
 
 def _fail(message: str) -> None:

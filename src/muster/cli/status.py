@@ -1,6 +1,7 @@
 """`muster status`, `muster kubeconfig`, `muster version`."""
 from __future__ import annotations
 
+from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
 
 from ..api.objects import at, is_true
@@ -39,4 +40,8 @@ def kubeconfig_path(data: DataDirectory) -> str:
 
 def version() -> str:
     from ..server.health import KUBERNETES_VERSION
-    return f"muster {installed('muster')}, serving Kubernetes {KUBERNETES_VERSION}"
+    try:
+        number = installed("muster")
+    except PackageNotFoundError:
+        number = "(not installed: run from its source)"
+    return f"muster {number}, serving Kubernetes {KUBERNETES_VERSION}"
