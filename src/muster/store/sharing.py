@@ -22,7 +22,12 @@ def read(encoded: bytes) -> Obj:
         if type(fields) is dict:
             for name, part in fields.items():
                 if type(part) is dict or type(part) is list:
-                    fields[name] = _parts.setdefault(orjson.dumps(part), part)
+                    said = orjson.dumps(part)
+                    known = _parts.get(said)
+                    if known is None:
+                        _parts[bytes(memoryview(said))] = part  # a copy: orjson's own holds a buffer of kilobytes
+                    else:
+                        fields[name] = known
     if len(_parts) > _LIMIT:
         _parts.clear()
     return obj
