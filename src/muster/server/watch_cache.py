@@ -16,8 +16,6 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Literal, NamedTuple
 
-from sortedcontainers import SortedSet
-
 from ..api.causes import forbidden as forbidden_value
 from ..api.errors import invalid
 from ..api.kinds.kind import Kind
@@ -66,13 +64,13 @@ class WatchCache:
         self._wide: dict[str, _Channel] = {}
         self._narrow: dict[_Narrow, _Channel] = {}
         self._left: OrderedDict[int, Snapshot] = OrderedDict()
-        self._on_node: dict[str, SortedSet[Place]] = {}
+        self._on_node: dict[str, dict[Place, None]] = {}  # most hold a few: sorted when asked
         for place, snapshot in history.lane("pods").objects.items():
             self._place_pod(place, None, _node_of(snapshot.value))
         history.on_append(self._advance)
 
     def pods_on(self, node: str) -> Iterable[Place]:
-        return list(self._on_node.get(node, ()))
+        return sorted(self._on_node.get(node, ()))
 
     def watch(self, selection: Selection, query: WatchQuery) -> AsyncIterator[Sequence[WatchEvent]]:
         """Events in batches, until the time is up.
@@ -243,11 +241,11 @@ class WatchCache:
     def _place_pod(self, place: Place, before: str | None, after: str | None) -> None:
         """None: not there at all; "": on no node yet."""
         if before is not None and (there := self._on_node.get(before)) is not None:
-            there.discard(place)
+            there.pop(place, None)
             if not there:
                 del self._on_node[before]
         if after is not None:
-            self._on_node.setdefault(after, SortedSet()).add(place)
+            self._on_node.setdefault(after, {})[place] = None
 
 
 def _node_of(pod: Obj) -> str:
