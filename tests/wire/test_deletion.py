@@ -95,7 +95,7 @@ def test_adopted_pods_of_another_template_are_rolled(space):
     assert sorted(one["message"] for one in events) == [f"Deleted pod: {name}" for name in pods]
 
 
-@rows(8, 135)
+@rows(8, 204)
 def test_a_pod_deleted_by_hand_comes_back_on_its_node(space):
     pods = settled(space)
     victim = space.get("pod", pods[0])

@@ -130,7 +130,7 @@ def test_watch_only_says_nothing_of_what_was_there(running):
         assert next(lines).strip() == "daemonset.apps/other"
 
 
-@rows(184, 195, 196)
+@rows(184, 195)
 def test_nodes_in_columns(cluster, space):
     table = cluster.kubectl("get", "node", "-l", "muster.dev/pool=default-pool").table
     assert [list(row) for row in table] == 4 * [["NAME", "STATUS", "ROLES", "AGE", "VERSION"]]
