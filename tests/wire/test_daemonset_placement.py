@@ -127,6 +127,7 @@ def test_a_pod_deleted_by_hand_comes_back_on_its_node(space):
 
 @rows(9)
 def test_a_daemonset_has_no_replicas(space):
+    needs_kubectl(1, 25)  # older ones do not ask the server to refuse unknown fields
     wrong = daemonset("agent")
     wrong["spec"]["replicas"] = 3
     said = space.kubectl("create", "-f", "-", given=wrong, fails=True).stderr

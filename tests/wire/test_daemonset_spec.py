@@ -83,6 +83,7 @@ def test_the_selector_stays_as_it_was_created(space):
 
 @rows(16)
 def test_the_template_takes_what_a_pod_takes_but_its_type(space):
+    needs_kubectl(1, 25)  # older ones do not ask the server to refuse unknown fields
     wrong = daemonset("agent")
     wrong["spec"]["template"] = {"apiVersion": "v1", "kind": "Pod", **wrong["spec"]["template"]}
     said = space.kubectl("create", "-f", "-", given=wrong, fails=True).stderr
