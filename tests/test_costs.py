@@ -1,0 +1,168 @@
+"""What the main jobs cost, counted in operations and not in seconds: a whole cluster in virtual time.
+
+A figure that goes up here makes every large cluster slower, whatever the machine.
+"""
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import cache
+
+import pytest
+
+from muster.api.objects import Key, at
+from muster.app import Cluster, running
+from muster.bootstrap import first_objects, node_pool
+from muster.clock import run_virtual
+from muster.scheduler import decide
+from muster.store import history
+from muster.store.memory import MemoryStore
+
+KEY = Key("daemonsets.apps", "default", "agent")
+INSTANT = {"pull": "0s", "start": "0s", "ready": "0s", "stop": "0s"}
+FEW, MANY = 40, 160
+
+
+def agent(max_unavailable="10%"):
+    return {"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "agent", "namespace": "default"},
+            "spec": {"selector": {"matchLabels": {"app": "agent"}},
+                     "updateStrategy": {"type": "RollingUpdate",
+                                        "rollingUpdate": {"maxUnavailable": max_unavailable}},
+                     "template": {"metadata": {"labels": {"app": "agent"}},
+                                  "spec": {"containers": [{"name": "agent", "image": "agent:1"}]}}}}
+
+
+@dataclass
+class Costs:
+    writes: Counter = field(default_factory=Counter)  # (phase, resource) -> commits
+    plans: Counter = field(default_factory=Counter)  # phase -> decisions about the DaemonSet
+    looked_at: Counter = field(default_factory=Counter)  # phase -> objects that those looked at
+    judged: Counter = field(default_factory=Counter)  # phase -> nodes that the scheduler examined
+
+    def of(self, phase, resource):
+        return self.writes[phase, resource]
+
+
+@cache
+def costs(nodes):
+    """One DaemonSet on so many nodes: created, rolled, left alone for a minute, deleted."""
+    found = Costs()
+    phase = "start"
+    fits = decide.refusal
+
+    def judging(*arguments):
+        found.judged[phase] += 1
+        return fits(*arguments)
+
+    async def told(clock):
+        nonlocal phase
+        store = MemoryStore()
+        store.history.on_append(lambda changes: found.writes.update((phase, change.key.resource) for change in changes))
+        async with running(Cluster(store, clock)) as cluster:
+            client = cluster.client("kubernetes-admin")
+            (tally,) = [one.tally for one in cluster.runtimes if one.controller.name == "daemonset-controller"]
+
+            async def during(name, seconds):
+                nonlocal phase
+                before = tally.plans, tally.looked_at
+                phase = name
+                await asyncio.sleep(seconds)
+                found.plans[name] = tally.plans - before[0]
+                found.looked_at[name] = tally.looked_at - before[1]
+
+            async def landed():
+                status = at(await client.get(KEY), "status")
+                assert status["updatedNumberScheduled"] == status["numberAvailable"] == nodes, status
+
+            await cluster.create_missing(first_objects("127.0.0.1", 6443))
+            await client.create(node_pool("pool", nodes, behaviour=INSTANT))
+            await during("nodes", 30)
+            phase = "created"
+            await client.create(agent())
+            await during("created", 30)
+            await landed()
+            phase = "rolled"
+            image = {"containers": [{"name": "agent", "image": "agent:2"}]}
+            await client.patch(KEY, {"spec": {"template": {"spec": image}}}, how="strategic")
+            await during("rolled", 60)
+            await landed()
+            await during("idle", 60)
+            phase = "deleted"
+            await client.delete(KEY, propagation="Background")
+            await during("deleted", 30)
+            assert not cluster.mirror.objects("pods")
+
+    decide.refusal = judging
+    try:
+        run_virtual(told, seed="costs")
+    finally:
+        decide.refusal = fits
+    return found
+
+
+@pytest.mark.parametrize("phase, most", [
+    pytest.param("created", 3, id="created: the pod, its binding, Running and ready"),
+    pytest.param("rolled", 7, id="rolled: the four of an end, and the three of the next"),
+    pytest.param("deleted", 4, id="deleted: marked, its containers ended, its network gone, removed"),
+    pytest.param("idle", 0, id="left alone: none"),
+])
+def test_writes_of_a_pod(phase, most):
+    assert costs(FEW).of(phase, "pods") <= most * FEW
+
+
+def test_events_of_a_pod_are_the_five_that_upstream_tells():
+    """Scheduled, Pulling, Pulled, Created, Started; the set's own are combined into a few."""
+    assert costs(FEW).of("created", "events") <= 5 * FEW + 30
+
+
+def test_the_scheduler_examines_one_node_for_a_pod_that_is_for_one_node():
+    assert costs(FEW).judged["created"] == FEW
+    assert costs(MANY).judged["rolled"] == MANY
+
+
+@pytest.mark.parametrize("phase, most", [("created", 6), ("rolled", 40), ("idle", 0)])
+def test_plans_do_not_grow_with_the_number_of_nodes(phase, most):
+    """What changes together is seen together: a share of the nodes at a time takes as many steps for any number."""
+    few, many = costs(FEW).plans[phase], costs(MANY).plans[phase]
+    assert many <= most
+    assert many <= few + 4, "four times the nodes"
+
+
+@pytest.mark.parametrize("resource, phase", [
+    pytest.param("daemonsets.apps", "created", id="statuses of the set while it is created"),
+    pytest.param("daemonsets.apps", "rolled", id="statuses of the set while it is rolled"),
+    pytest.param("nodepools.muster.dev", "nodes", id="statuses of the pool"),
+])
+def test_statuses_do_not_grow_with_the_number_of_nodes(resource, phase):
+    few, many = costs(FEW).of(phase, resource), costs(MANY).of(phase, resource)
+    assert many <= few + 4, (few, many)
+
+
+def test_idle_nodes_write_a_heartbeat_in_ten_seconds_and_hardly_anything_else():
+    found = costs(MANY)
+    assert found.of("idle", "leases.coordination.k8s.io") <= 7 * MANY
+    assert found.of("idle", "nodes") <= MANY  # a report in five minutes
+    assert not found.of("idle", "daemonsets.apps") and not found.of("idle", "events")
+
+
+def test_an_object_is_encoded_once_for_all_who_ask():
+    encoded = Counter()
+    dumps = history.orjson.dumps
+
+    class Counting:
+        loads = history.orjson.loads
+
+        @staticmethod
+        def dumps(value):
+            encoded[id(value)] += 1
+            return dumps(value)
+
+    history.orjson = Counting
+    try:
+        snapshot = history.Snapshot({"metadata": {"name": "one"}}, 1)
+        assert snapshot.encoded() is snapshot.encoded()
+    finally:
+        import orjson
+        history.orjson = orjson
+    assert encoded[id(snapshot.value)] == 1
