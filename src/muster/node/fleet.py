@@ -215,7 +215,7 @@ class Fleet:
         if not is_failing(node):
             self._submit(self._begin_lease, machine)
             interval_s = leases.interval_s(len(self._machines))
-            self._set_timer(machine, "lease", now + interval_s * self._chance.random())
+            self._set_timer(machine, "lease", leases.together(now + interval_s * self._chance.random()))
         self._set_timer(machine, "report", now + self._report_s() * (0.5 + self._chance.random() / 2))
 
     def _leave(self, machine: Machine) -> None:
@@ -238,7 +238,7 @@ class Fleet:
     def _heartbeat(self, machine: Machine, now: float) -> None:
         if self._machines.get(machine.name) is machine and not is_failing(machine.node):
             self._submit(self._renew_lease, machine, first=True)
-            self._set_timer(machine, "lease", now + leases.interval_s(len(self._machines)))
+            self._set_timer(machine, "lease", leases.together(now + leases.interval_s(len(self._machines))))
 
     # Pods
 
