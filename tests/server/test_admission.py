@@ -6,6 +6,7 @@ import asyncio
 import pytest
 from small_cluster import Cluster, in_cluster, namespace, pod
 
+from muster import bootstrap
 from muster.api.errors import Forbidden, Invalid
 from muster.api.objects import Obj, with_
 from muster.server.service_accounts import MOUNT_PATH, volume_name
@@ -123,6 +124,17 @@ def test_priority_comes_from_the_class():
         assert (spec["priority"], spec["priorityClassName"]) == (10, "usual")
         with pytest.raises(Forbidden, match="PriorityClass usual is already marked as default. Only one default can"):
             await cluster.create(priority("other", 20, globalDefault=True))
+    in_cluster(check)
+
+
+@pytest.mark.parametrize("name", ["system-node-critical", "system-cluster-critical"])
+def test_system_classes_stay(name: str):
+    async def check(cluster: Cluster) -> None:
+        await cluster.create(next(one for one in bootstrap.first_objects("127.0.0.1", 6443) if one["metadata"]["name"] == name))
+        with pytest.raises(Forbidden) as caught:
+            await cluster.delete("priorityclasses.scheduling.k8s.io", name)
+        assert caught.value.message == (f'priorityclasses.scheduling.k8s.io "{name}" is forbidden: '
+                                        "this is a system priority class and cannot be deleted")
     in_cluster(check)
 
 

@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol
 
 from ..api.errors import ApiError, forbidden, not_found
 from ..api.kinds.kind import Kind
+from ..api.kinds.priority_class import SYSTEM_CLASSES
 from ..api.objects import Key, Obj, at, name_of
 from .identity import User
 
@@ -100,6 +101,8 @@ def priority(attempt: Attempt, look: Look) -> Obj:
     if attempt.subresource:
         return attempt.obj
     if attempt.kind.resource == _PRIORITIES:
+        if attempt.operation == "DELETE" and attempt.name in SYSTEM_CLASSES:
+            raise refused(attempt, "this is a system priority class and cannot be deleted")
         return _only_one_default(attempt, look)
     if attempt.kind.resource != _PODS or attempt.operation == "DELETE":
         return attempt.obj

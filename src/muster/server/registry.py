@@ -60,6 +60,7 @@ from .requests import (
     WriteOptions,
     Written,
 )
+from .runtime_classes import runtime_class
 from .selection import selection
 from .service_accounts import account_awaited, service_account
 from .service_addresses import RESOURCE as SERVICES
@@ -68,7 +69,7 @@ from .subresources import BINDING, EVICTION, SCALE, STATUS
 from .watch_cache import WatchCache
 
 ADMISSION: tuple[Admission, ...] = (
-    namespace_lifecycle, service_account, node_taints, priority, default_tolerations)
+    namespace_lifecycle, service_account, node_taints, priority, default_tolerations, runtime_class)
 
 TRIES = 5  # to write onto an object that others write to at the same time
 ACCOUNT_TRIES = 10  # to find the default account of a namespace that is just being made ...
