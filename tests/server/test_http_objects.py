@@ -161,6 +161,13 @@ def test_exec_says_what_works_instead():
     pytest.param("GET", f"{CONFIGS}?limit=many", None, 400, 'strconv.ParseInt: parsing "many": invalid syntax',
                  id="limit is no number"),
     pytest.param("GET", f"{CONFIGS}?resourceVersion=x", None, 400, "invalid resource version", id="revision is none"),
+    pytest.param("GET", f"{CONFIGS}?resourceVersion={'9' * 5000}", None, 400, "value out of range",
+                 id="revision is endless"),
+    pytest.param("GET", f"{CONFIGS}?watch=1&resourceVersion={'9' * 5000}", None, 400, "value out of range",
+                 id="watch from an endless revision"),
+    pytest.param("GET", f"{CONFIGS}/a?resourceVersion=99999", None, 504, "Timeout: Too large resource version: 99999",
+                 id="one that is not older than what is to come"),
+    pytest.param("GET", f"{CONFIGS}/a?resourceVersion=x", None, 400, "invalid resource version", id="one of no revision"),
     pytest.param("GET", f"{CONFIGS}?labelSelector=a%3D%3D%3Db", None, 400, "found '='", id="label selector"),
     pytest.param("GET", f"{CONFIGS}?fieldSelector=spec.x%3D1", None, 400, '"spec.x" is not a known field selector',
                  id="field selector"),
@@ -180,6 +187,8 @@ def test_exec_says_what_works_instead():
     pytest.param("POST", CONFIGS, {"metadata": {"name": "a", "namespace": "other"}}, 400,
                  "the namespace of the provided object does not match the namespace sent on the request",
                  id="another namespace"),
+    pytest.param("POST", CONFIGS, {"metadata": {"name": "a", "resourceVersion": "5"}}, 500,
+                 "resourceVersion should not be set on objects to be created", id="a revision of its own"),
     pytest.param("POST", CONFIGS, b"[" * 300 + b"]" * 300, 400, "max depth", id="too deep"),
     pytest.param("DELETE", f"{CONFIGS}/a", {"gracePeriodSeconds": "soon"}, 400, "gracePeriodSeconds",
                  id="grace is text"),
@@ -191,6 +200,23 @@ def test_what_is_wrong_is_said(method, target, body, status, message):
     assert said.status == status, said.body
     assert message in said.json["message"]
     assert said.json["kind"] == "Status" and said.json["status"] == "Failure" and said.json["code"] == status
+
+
+def test_every_kind_that_is_served_is_described():
+    async def story(ask: Asking):
+        found, said = set(), (await ask("GET", "/openapi/v3")).json["paths"]
+        for one in said.values():
+            described = (await ask("GET", one["serverRelativeURL"])).json["components"]["schemas"].values()
+            found |= {tuple(kind.values()) for schema in described
+                      for kind in schema.get("x-kubernetes-group-version-kind", ())}
+        for root in ("api/v1", *(root for root in said if root != "api/v1")):
+            version = (await ask("GET", f"/{root}")).json
+            group, _, name = version["groupVersion"].rpartition("/")
+            kinds = {one["kind"] for one in version["resources"] if "/" not in one["name"]}
+            assert kinds and not {kind for kind in kinds if (group, name, kind) not in found}
+        groups = {one["name"] for one in (await ask("GET", "/apis")).json["groups"]}
+        assert groups == {root.split("/")[1] for root in said if root != "api/v1"}
+    asked(story)
 
 
 def test_media_types_that_are_not_spoken():

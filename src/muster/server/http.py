@@ -189,7 +189,8 @@ class Api:
         raise not_found()
 
     def _openapi_document(self, path: str) -> Document:
-        kinds, schema = self.kinds, self.registry.schema
+        schema = self.registry.schema
+        kinds = [*self.kinds, *(row for row in reviews.ROWS if self.kinds.get(row.resource) is None)]
         match path.split("/")[2:]:
             case ["v3"]:
                 return encode(openapi.index(kinds))

@@ -26,6 +26,7 @@ from .selection import Selection
 
 Place = tuple[str, str]  # (namespace, name)
 _VERSION = "meta.k8s.io/v1"
+LONGEST_REVISION = 20  # digits of an unsigned 64-bit number
 _NOW = -1  # the revision of a token that goes on from what is now
 
 EXPIRED = ("The provided continue parameter is too old to display a consistent list result. You can start a new "
@@ -163,7 +164,16 @@ def revision_of_text(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
         raise BadRequest(f'invalid resource version: resourceVersion: Invalid value: "{text}": '
                          f'strconv.ParseUint: parsing "{text}": invalid syntax')
+    if len(text) > LONGEST_REVISION or int(text) >= 2**64:
+        raise BadRequest(f'invalid resource version: resourceVersion: Invalid value: "{text[:64]}": '
+                         f'strconv.ParseUint: parsing "{text[:64]}": value out of range')
     return int(text)
+
+
+def check_not_older(history: History, asked: str) -> None:
+    """A read "not older than" a revision that is still to come can not be answered yet."""
+    if revision_of_text(asked) > history.revision:
+        raise too_large(int(asked), history.revision)
 
 
 def to_token(revision: int, place: Place) -> str:

@@ -29,6 +29,7 @@ from .exchange import (
     in_pieces,
     warning_headers,
 )
+from .listing import check_not_older
 from .negotiation import JSON, WHOLE, Form, accepted, body_media, patch_media
 from .options import META, delete_options, flag, list_query, number, text, watch_query, write_options
 from .registry import Registry
@@ -68,6 +69,8 @@ class Resources:
 
     async def _get(self, route: Route, request: Request) -> Answer:
         form = accepted(request.accept)
+        if asked := text(request.params, "resourceVersion"):
+            check_not_older(self._registry.store.history, asked)
         snapshot = self._registry.get(route.kind, route.namespace, route.name, route.subresource)
         if form == WHOLE:
             return Answer(200, snapshot.encoded())
