@@ -1,7 +1,7 @@
 """The folder that a cluster lives in: store, certificates, kubeconfig, and who is running it.
 
     muster.db        the store (SQLite)            pki/         certificates; private keys are mode 0600
-    kubeconfig       for kubectl, mode 0600        server.json  pid and address of the running server
+    kubeconfig       for kubectl, mode 0600        server.json  who runs here, and where (mode 0600)
     muster.log       what a detached server says
 """
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from .api.errors import ApiError
 
@@ -69,7 +70,8 @@ class DataDirectory:
             running = Running(int(said["pid"]), str(said["url"]))
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        return running if alive(running.pid) else None
+        same = said.get("started") in (None, started(running.pid))
+        return running if same and alive(running.pid) else None
 
     def last_port(self) -> int:
         """The port that the last server here listened on; 0 for none."""
@@ -79,15 +81,18 @@ class DataDirectory:
             return 0
 
     def say_running(self, url: str, port: int) -> None:
-        text = json.dumps({"pid": os.getpid(), "url": url, "port": port})
-        fresh = self._server.with_suffix(".new")
-        fresh.write_text(text)
-        fresh.replace(self._server)
+        pid = os.getpid()
+        self._say({"pid": pid, "started": started(pid), "url": url, "port": port})
 
     def say_stopped(self, port: int) -> None:
         """Keeps the port, so that the next start can listen there again."""
+        self._say({"pid": 0, "url": "", "port": port})
+
+    def _say(self, about: dict[str, Any]) -> None:
         fresh = self._server.with_suffix(".new")
-        fresh.write_text(json.dumps({"pid": 0, "url": "", "port": port}))
+        fresh.unlink(missing_ok=True)
+        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            json.dump(about, file)
         fresh.replace(self._server)
 
 
@@ -103,8 +108,21 @@ def alive(pid: int) -> bool:
     return not _is_zombie(pid)
 
 
+def started(pid: int) -> str | None:
+    """When that process began, in ticks since the machine did: a later process of the same number is another one.
+
+    None where the system does not say.
+    """
+    return _stat(pid, 19)
+
+
 def _is_zombie(pid: int) -> bool:
+    return _stat(pid, 0) == "Z"
+
+
+def _stat(pid: int, index: int) -> str | None:
+    """A word of /proc/PID/stat after the command's name (which may hold anything): proc_pid_stat(5)."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return False
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[index]
+    except (OSError, IndexError):
+        return None
