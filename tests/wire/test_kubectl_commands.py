@@ -124,7 +124,8 @@ def test_set_and_annotate(space):
     container = space.get("ds", "agent")["spec"]["template"]["spec"]["containers"][0]
     assert container["env"] == [{"name": "LEVEL", "value": "debug"}]
     assert container["resources"] == {"limits": {"cpu": "100m"}}
-    assert space.kubectl("annotate", "ds", "agent", "note=a b").lines == ["daemonset.apps/agent annotated"]
+    # kubectl 1.27 says "annotate"
+    assert space.kubectl("annotate", "ds", "agent", "note=a b").stdout.startswith("daemonset.apps/agent annotate")
     assert space.get("ds", "agent")["metadata"]["annotations"]["note"] == "a b"
     space.kubectl("annotate", "ds", "agent", "note-")
     assert "note" not in space.get("ds", "agent")["metadata"]["annotations"]
