@@ -120,6 +120,38 @@ def test_creations_grow_from_one_to_many_and_stop_at_the_first_refusal():
     play(only("first", plan), story)
 
 
+def test_deletions_go_together_after_creations():
+    """There is no template that could be wrong: a slow start would only make each step of a rollout longer."""
+    in_flight = most = 0
+
+    class Counting:
+        def __init__(self, client):
+            self._client = client
+
+        async def delete(self, key, **options):
+            nonlocal in_flight, most
+            in_flight += 1
+            most = max(most, in_flight)
+            await asyncio.sleep(.001)
+            in_flight -= 1
+            return await self._client.delete(key, **options)
+
+    def plan(obj, now):
+        return Plan([Delete(key(f"old-{number}"), uid) for number, uid in enumerate(uids)])
+
+    uids: list[str] = []
+
+    async def story(bench):
+        for number in range(100):
+            uids.append(uid_of(await bench.client.create(a_map(f"old-{number}"))))
+        bench.runtime._client = Counting(bench.client)
+        await bench.client.create(a_map("first"))
+        await asyncio.sleep(.05)
+        assert bench.there() == ["first"] and most == 100
+
+    play(only("first", plan), story)
+
+
 def test_what_is_refused_does_not_keep_the_rest_from_being_done():
     def plan(obj, now):
         return Plan([Create(a_map("made")), Patch(key("first"), uid_of(obj), {"data": {"seen": "yes"}})])

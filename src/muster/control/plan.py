@@ -1,7 +1,7 @@
 """What a controller may decide to do.  Values only: nothing here acts.
 
-A plan is carried out in this order: creations and deletions together (in slow-start batches of
-1, 2, 4, ... so that a bad template fails once and not a thousand times), then the rest together.
+A plan is carried out in this order: creations in slow-start batches of 1, 2, 4, ... (so that a bad template
+fails once and not a thousand times), then deletions together (unless a creation failed), then the rest.
 """
 from __future__ import annotations
 

@@ -139,14 +139,18 @@ class Runtime:
 
     async def carry_out(self, plan: Plan, written: dict[str, int]) -> None:
         """Acts; notes in `written` the last revision written of each resource.  Raises the first error."""
-        first: list[Action] = [action for action in plan.actions if isinstance(action, Create | Delete)]
+        creations: list[Action] = [action for action in plan.actions if isinstance(action, Create)]
+        deletions: list[Action] = [action for action in plan.actions if isinstance(action, Delete)]
         rest: list[Action] = [action for action in plan.actions if not isinstance(action, Create | Delete)]
         error: ApiError | None = None
         size = 1
-        while first and error is None:
-            batch, first = first[:size], first[size:]
+        while creations and error is None:
+            batch, creations = creations[:size], creations[size:]
             error = await self._together(batch, written)
             size = min(2 * size, BATCH)
+        while deletions and error is None:
+            batch, deletions = deletions[:BATCH], deletions[BATCH:]
+            error = await self._together(batch, written)
         while rest:
             batch, rest = rest[:BATCH], rest[BATCH:]
             error = await self._together(batch, written) or error
