@@ -44,6 +44,8 @@ RETRY_S, LONGEST_RETRY_S = 1.0, 60.0
 FOLLOW_S = 0.5  # how often those who follow a log are served
 EARLY_S = 1e-6  # a timer may come this much too early: loops and clocks round
 
+_ASKING = ("deletionTimestamp", "deletionGracePeriodSeconds", "finalizers", "annotations")
+
 Work = tuple[Callable[[Any], Awaitable[None]], Any]
 
 
@@ -335,7 +337,10 @@ class Fleet:
                 assert asked is not None
                 written = await self._client.set_status(resident.key, resident.uid, asked)
                 if revision_of(written) >= resident.revision:
+                    before = resident.pod
                     resident.pod, resident.revision, resident.asked = written, revision_of(written), asked
+                    if _asks_otherwise(before, written):  # no change that is heard of later is newer than this
+                        self._look(resident, self._clock.now())
             elif resident.wants_removal():
                 resident.removed = True
                 await self._client.delete(resident.key, uid=resident.uid, grace_period_s=0)
@@ -397,3 +402,9 @@ class Fleet:
             await self._begin_lease(machine)
         except ApiError as error:
             log.info("lease of %s: %s; again at its next renewal", machine.name, error)
+
+
+def _asks_otherwise(before: Obj, after: Obj) -> bool:
+    """Did somebody change what the pod should do, or when it ends, while its status was being written?"""
+    old, new = before["metadata"], after["metadata"]
+    return before["spec"] != after["spec"] or any(old.get(field) != new.get(field) for field in _ASKING)
