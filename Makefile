@@ -1,16 +1,23 @@
 # make demo   sets up .venv and runs the main job        make test   sets up .venv and passes the tests
+# make seeds N=1000   plays a thousand random histories of a cluster; FIRST=... says with which seed to begin
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test wire lint mission bench clean setup
+.PHONY: demo test seeds wire lint mission bench clean setup
 
 demo: $(READY)
 	@$(BIN)/muster demo
 
 test: $(VENV)/.tests-ready
 	@$(BIN)/python -m pytest
+
+N     ?= 500
+FIRST ?= 0
+
+seeds: $(VENV)/.tests-ready
+	@MUSTER_SEEDS=$(N) MUSTER_FIRST_SEED=$(FIRST) $(BIN)/python -m pytest tests/cluster/test_laws.py
 
 wire: $(VENV)/.tests-ready
 	@$(BIN)/python -m pytest tests/wire

@@ -29,6 +29,7 @@ DAEMON_TOLERATES = {("node.kubernetes.io/not-ready", "NoExecute"), ("node.kubern
                     ("node.kubernetes.io/memory-pressure", "NoSchedule"),
                     ("node.kubernetes.io/pid-pressure", "NoSchedule"),
                     ("node.kubernetes.io/unschedulable", "NoSchedule")}
+HASH_LABEL = "controller-revision-hash"
 ENDED = ("Succeeded", "Failed")
 
 
@@ -91,6 +92,7 @@ class Laws:
         self._node_changed: dict[str, float] = {}
         self._allowed: dict[str, tuple[float, int]] = {}  # the most that was allowed at that instant
         self._gone_sets: dict[str, float] = {}
+        self._newest: dict[str, tuple[int, str]] = {}  # the last revision of each set, and its hash
         self._silent_until: dict[str, float] = {}
         self._moved = clock.now()  # when something last changed that a status tells of
         self._log = _Complaints(self)
@@ -134,6 +136,8 @@ class Laws:
                     self._hear_pod(change)
                 case "daemonsets.apps":
                     self._hear_set(change)
+                case "controllerrevisions.apps":
+                    self._hear_revision(change.value)
 
     def _same_object(self, change) -> None:
         old, new = change.previous, change.value
@@ -175,6 +179,14 @@ class Laws:
         if old is not None:
             self._generations(change)
         self.sets[uid] = new
+
+    def _hear_revision(self, revision: Obj | None) -> None:
+        owner = controller_of(revision) if revision is not None else None
+        if owner is not None and revision["revision"] >= self._newest.get(owner["uid"], (0, ""))[0]:
+            self._newest[owner["uid"]] = revision["revision"], revision["metadata"]["labels"][HASH_LABEL]
+
+    def _is_current(self, pod: Obj, uid: str) -> bool:
+        return pod["metadata"]["labels"].get(HASH_LABEL) == self._newest.get(uid, (0, ""))[1]
 
     def _generations(self, change) -> None:
         old, new = change.previous, change.value
@@ -271,7 +283,8 @@ class Laws:
             return
         standing = [other for other in self._by_place[uid, node].values()
                     if not is_deleting(other) and phase_of(other) not in ENDED]
-        if len(standing) > 1 and not self._surges(daemonset):
+        alike = [other for other in standing if self._is_current(other, uid) == self._is_current(pod, uid)]
+        if len(alike if self._surges(daemonset) else standing) > 1:
             return  # one too many
         if settles_at(pod, daemonset) > now or phase_of(pod) in ENDED or any(
                 other is not pod and settles_at(other, daemonset) <= now for other in standing):
@@ -363,7 +376,7 @@ class Laws:
             elif snapshot.encoded() != orjson.dumps(snapshot.value):
                 self.wrong(f"{snapshot!r}: its JSON is not its value")
 
-    def every_node_has_its_daemon(self, hash_of) -> None:
+    def every_node_has_its_daemon(self) -> None:
         for uid, daemonset in self.sets.items():
             for name, node in self.nodes.items():
                 pods = list(self._by_place.get((uid, name), {}).values())
@@ -373,7 +386,7 @@ class Laws:
                         if len(pods) != 1 or not self._is_up(uid, name):
                             self.wrong(f"{where}: {[(p['metadata']['name'], p.get('status')) for p in pods]}, not one that is available")
                         elif daemonset["spec"]["updateStrategy"]["type"] == "RollingUpdate" \
-                                and pods[0]["metadata"]["labels"].get("controller-revision-hash") != hash_of(daemonset):
+                                and not self._is_current(pods[0], uid):
                             self.wrong(f"{where}: not of today's template")
                     case "keep":
                         if len(pods) > 1:
