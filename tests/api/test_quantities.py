@@ -39,6 +39,7 @@ def test_a_quantity_is_read_exactly_and_written_canonically(text, value, canonic
     ("1.2.3", "quantities must match the regular expression"),
     (" 1", "quantities must match the regular expression"),
     ("100MB", "quantities must match the regular expression"),
+    ("9" * 5000, "quantities must match the regular expression"),
     ("1mi", "unable to parse quantity's suffix"),
     ("1e", "unable to parse quantity's suffix"),
     ("1KK", "unable to parse quantity's suffix"),

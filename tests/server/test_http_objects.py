@@ -1,8 +1,10 @@
 """The verbs on objects over HTTP: paths, bodies, options, forms and what a wrong one is answered."""
 from __future__ import annotations
 
+import asyncio
+
 import pytest
-from asking import BOB, NOBODY, Asking, asked
+from asking import ADMIN, BOB, NOBODY, Asking, asked
 from small_cluster import config, daemonset, pod
 
 CONFIGS = "/api/v1/namespaces/default/configmaps"
@@ -296,3 +298,19 @@ def test_logs():
         said = await ask("GET", f"{root}/one/log?tailLines=-1")
         assert said.status == 422 and "tailLines: Invalid value: -1" in said.json["message"]
     asked(story, logs=logs)
+
+
+def test_a_body_that_never_comes_is_not_waited_for():
+    async def story(ask: Asking):
+        sent: list[dict] = []
+
+        async def receive():
+            await asyncio.Event().wait()
+
+        async def send(message):
+            sent.append(message)
+
+        await ask.api({"type": "http", "method": "POST", "path": CONFIGS, "raw_path": CONFIGS.encode(),
+                       "query_string": b"", "headers": [(b"content-length", b"200")], "user": ADMIN}, receive, send)
+        assert sent[0]["status"] == 504 and b"the request's body did not come in time" in sent[1]["body"]
+    asked(story)

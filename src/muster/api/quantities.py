@@ -17,6 +17,7 @@ Number = int | Fraction
 
 DECIMAL, BINARY, EXPONENT = "DecimalSI", "BinarySI", "DecimalExponent"
 LARGEST = 2**63 - 1
+LONGEST = 1000  # characters; the largest and the smallest amount take 30
 
 _DECIMAL_POWERS = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _BINARY_POWERS = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
@@ -31,7 +32,7 @@ _WRONG = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumk
 @lru_cache(maxsize=16384)
 def _read(text: str) -> tuple[Number, str]:
     """The number and its family of suffixes."""
-    shape = _SHAPE.fullmatch(text)
+    shape = _SHAPE.fullmatch(text) if len(text) <= LONGEST else None
     if shape is None or not (shape[2] or shape[3]):
         raise ValueError(_WRONG)
     sign, whole_part, fraction_part, suffix = shape[1], shape[2], shape[3] or "", shape[4]

@@ -59,21 +59,16 @@ class Request:
         said = self.headers.get(b"content-length", b"")
         if said.isdigit() and (len(said) > 18 or int(said) > LARGEST):
             raise too_large()
-        message = await self._receive()
-        if message["type"] == "http.request" and not message.get("more_body"):
-            body: bytes = message.get("body", b"")
-            if len(body) > LARGEST:
-                raise too_large()
-            return body
         try:
             async with asyncio.timeout(BODY_WITHIN_S):
-                return await self._rest(message)
+                return await self._parts()
         except TimeoutError:
             raise Timeout("the request's body did not come in time") from None
 
-    async def _rest(self, message: dict[str, Any]) -> bytes:
+    async def _parts(self) -> bytes:
         parts, size = [], 0
         while True:
+            message = await self._receive()
             if message["type"] != "http.request":
                 raise BadRequest("the client went away before its request was complete")
             part = message.get("body", b"")
@@ -82,8 +77,7 @@ class Request:
             if size > LARGEST:
                 raise too_large()
             if not message.get("more_body"):
-                return b"".join(parts)
-            message = await self._receive()
+                return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def disconnected(self) -> None:
         """Returns once the client is gone."""

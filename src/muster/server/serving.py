@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterable
@@ -114,6 +115,8 @@ async def serve(app: Application, host: str, port: int, certificates: Certificat
     config = Config(app, http=_Connection, ws="none", lifespan="off", log_config=None, access_log=False,
                     server_header=False, date_header=False, proxy_headers=False, timeout_keep_alive=KEEP_ALIVE_S)
     config.load()
+    # It warns of each request that is no HTTP: any stranger could fill the log.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     state = ServerState()
 
     def connection() -> asyncio.Protocol:
