@@ -120,7 +120,7 @@ def test_creations_grow_from_one_to_many_and_stop_at_the_first_refusal():
     play(only("first", plan), story)
 
 
-def test_deletions_go_together_after_creations():
+def test_deletions_go_together():
     """There is no template that could be wrong: a slow start would only make each step of a rollout longer."""
     in_flight = most = 0
 
@@ -148,6 +148,21 @@ def test_deletions_go_together_after_creations():
         await bench.client.create(a_map("first"))
         await asyncio.sleep(.05)
         assert bench.there() == ["first"] and most == 100
+
+    play(only("first", plan), story)
+
+
+def test_deletions_come_before_creations_and_need_none_to_succeed():
+    """A set whose new pods are refused must still be able to end those that should go."""
+    def plan(obj, now):
+        return Plan([Create(a_map("made")), Delete(key("old"), obj["data"]["old"])])
+
+    async def story(bench):
+        old = await bench.client.create(a_map("old"))
+        client = refusing(bench, lambda verb, name: Unavailable("no") if verb == "create" else None)
+        await bench.client.create(a_map("first", old=uid_of(old)))
+        await asyncio.sleep(.05)
+        assert client.asked == ["delete old", "create made"] and bench.there() == ["first"]
 
     play(only("first", plan), story)
 
@@ -266,7 +281,7 @@ def test_creations_and_deletions_are_told():
         await bench.client.patch(key("first"), {"data": {"again": "yes"}})
         await asyncio.sleep(.1)
         assert [(one.reason, one.message) for one in bench.told] == [
-            ("SuccessfulCreate", "Created configmap: made"), ("SuccessfulDelete", "Deleted configmap: other"),
+            ("SuccessfulDelete", "Deleted configmap: other"), ("SuccessfulCreate", "Created configmap: made"),
             ("FailedCreate", 'Error creating: configmaps "made" already exists')]
 
     play(only("first", plan), story)

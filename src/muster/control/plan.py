@@ -1,7 +1,7 @@
 """What a controller may decide to do.  Values only: nothing here acts.
 
-A plan is carried out in this order: creations in slow-start batches of 1, 2, 4, ... (so that a bad template
-fails once and not a thousand times), then deletions together (unless a creation failed), then the rest.
+A plan is carried out in this order: deletions together, then creations in slow-start batches of 1, 2, 4, ...
+(so that a bad template fails once and not a thousand times), then the rest, whatever failed before.
 """
 from __future__ import annotations
 

@@ -142,27 +142,28 @@ class Runtime:
         creations: list[Action] = [action for action in plan.actions if isinstance(action, Create)]
         deletions: list[Action] = [action for action in plan.actions if isinstance(action, Delete)]
         rest: list[Action] = [action for action in plan.actions if not isinstance(action, Create | Delete)]
-        error: ApiError | None = None
-        size = 1
-        while creations and error is None:
-            batch, creations = creations[:size], creations[size:]
-            error = await self._together(batch, written)
-            size = min(2 * size, BATCH)
-        while deletions and error is None:
+        errors: list[ApiError] = []
+        while deletions:  # first, and come what may: what can not be made must not keep others from going
             batch, deletions = deletions[:BATCH], deletions[BATCH:]
-            error = await self._together(batch, written)
+            errors += await self._together(batch, written)
+        size, refused = 1, list[ApiError]()
+        while creations and not refused:
+            batch, creations = creations[:size], creations[size:]
+            refused = await self._together(batch, written)
+            size = min(2 * size, BATCH)
+        errors += refused
         while rest:
             batch, rest = rest[:BATCH], rest[BATCH:]
-            error = await self._together(batch, written) or error
-        if error is not None:
-            raise error
+            errors += await self._together(batch, written)
+        if errors:
+            raise errors[0]
 
-    async def _together(self, actions: Sequence[Action], written: dict[str, int]) -> ApiError | None:
+    async def _together(self, actions: Sequence[Action], written: dict[str, int]) -> list[ApiError]:
         if len(actions) == 1:
             results = [await self._attempt(actions[0], written)]
         else:
             results = await asyncio.gather(*(self._attempt(action, written) for action in actions))
-        return next((result for result in results if result is not None), None)
+        return [error for error in results if error is not None]
 
     async def _attempt(self, action: Action, written: dict[str, int]) -> ApiError | None:
         """The error an action ended with.  A write that came too late to matter is no error."""

@@ -202,7 +202,6 @@ def _decide_pods(seen: Observed, pods: Sequence[Obj], past: revisions.Past, now:
     actions: list[Action] = [
         *past.actions,
         *chores.tell,
-        # Ends come first: pods that can not be made stop the making of more, and must not keep others from going.
         *(_end(daemon.pod, daemonset) for daemon in chores.end + steps.end),
         *(Create(make(node), tell=daemonset) for node in dict.fromkeys(chores.start + steps.start)),
         *revisions.surplus(past.old, pods, 10 if limit is None else limit),
