@@ -29,6 +29,7 @@ lint: $(VENV)/.tests-ready
 mission: $(VENV)/.tests-ready
 	@$(BIN)/python tools/mission_table.py
 
+# quick figures, less than a minute in all; each file takes --help for more (docs/performance.md)
 bench: $(READY)
 	@for one in benchmarks/*.py; do $(BIN)/python $$one || exit 1; done
 

@@ -1,6 +1,6 @@
 """How much the API serves: over TLS, from a client in a process of its own.
 
-    python benchmarks/api.py [--seconds 2] [--connections 32] [--pods 1000] [--watchers 1000] [--events 20]
+    python benchmarks/api.py [--seconds 1] [--connections 32] [--pods 1000] [--watchers 1000] [--events 10]
 
 One JSON line a measure: requests a second, how long one took (p50, p99 in ms), and the CPU seconds that server
 and client spent.  `server_cpu_us` is what one request (one event of a watch) costs the server; where `client_share`
@@ -173,11 +173,11 @@ async def run(chosen: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=2, help="of each kind of request")
+    parser.add_argument("--seconds", type=float, default=1, help="of each kind of request")
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--pods", type=int, default=1000)
     parser.add_argument("--watchers", type=int, default=1000)
-    parser.add_argument("--events", type=int, default=20)
+    parser.add_argument("--events", type=int, default=10)
     parser.add_argument("--directory", type=Path, help="where the store lies: the disk is part of the figures")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run(parser.parse_args()))

@@ -1,6 +1,6 @@
 """How long `muster up` takes from process start to its ready line, on a new folder and on one it resumes.
 
-    python benchmarks/cold_start.py [--runs 10] [--nodes 3] [--resumed-nodes 1000]
+    python benchmarks/cold_start.py [--runs 3] [--nodes 3] [--resumed-nodes 1000]
 
 Medians of the runs, one JSON line each.  `first_answer_s` is when a client with a TLS connection of its own has
 an answer.  The resumed folder holds nodes with a daemon each.  `import_s` is what importing all that the server
@@ -74,7 +74,7 @@ def repeat(runs: int, once: Callable[[], dict[str, float]]) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--nodes", type=int, default=3, help="of a new cluster")
     parser.add_argument("--resumed-nodes", type=int, default=1000, help="of the resumed one; 0: none is resumed")
     chosen = parser.parse_args()
