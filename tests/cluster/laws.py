@@ -321,7 +321,8 @@ class Laws:
             return
         there = [other for place, other in self.pods.items() if place != key and phase_of(other) not in ENDED
                  and other["spec"].get("nodeName") == node["metadata"]["name"]]
-        if sum(map(_cpu, there)) + _cpu(pod) > milli(room["cpu"]) or len(there) + 1 > int(room["pods"]):
+        too_much = _cpu(pod) and sum(map(_cpu, there)) + _cpu(pod) > milli(room["cpu"])  # who asks for nothing fits
+        if too_much or len(there) + 1 > int(room["pods"]):
             self.wrong(f"{key} is bound to {node['metadata']['name']}, where there is no room")
 
     # ---- what is checked now and then
