@@ -42,7 +42,7 @@ from .controllers.garbage_collector import garbage_collector
 from .controllers.namespace import namespace_controller
 from .controllers.root_certificate import root_certificate
 from .data_directory import Unusable
-from .manifests import read_manifests
+from .manifests import check, located, read_manifests
 from .node.fleet import Fleet
 from .request import Request
 from .scheduler.decide import scheduler
@@ -184,11 +184,13 @@ async def _serve(request: Request, ready: Callable[[str, str], None], executor: 
     from .server.http import Api
 
     data, clock = request.data, Clock(seed=request.seed)
-    manifests = [obj for file in request.files for obj in read_manifests(file)]
+    manifests = [one for file in request.files for one in read_manifests(file)]
     store = await _open_store(request, executor)
     try:
         issued = certificates.prepare(data.certificates, clock.now(), [request.host])
         cluster = Cluster(store, clock, ca_certificate=issued.ca.decode())
+        for manifest in manifests:
+            check(manifest, cluster.kinds, cluster.schema)
         health = Health(ready={"informer-sync": lambda: None if cluster.is_ready else "the mirror is not filled yet"})
         api = Api(cluster.registry, clock, logs=cluster.fleet.logs, health=health, controllers=cluster.tallies)
         stopping = _stop_on_signal()
@@ -198,7 +200,10 @@ async def _serve(request: Request, ready: Callable[[str, str], None], executor: 
             write_kubeconfig(data.kubeconfig, front.url, issued.ca, issued.admin, issued.admin_key)
             async with running(cluster):
                 for manifest in manifests:
-                    await cluster.apply(manifest)
+                    try:
+                        await cluster.apply(manifest.value)
+                    except ApiError as error:
+                        raise located(error, manifest) from None
                 data.say_running(front.url, front.port)
                 _settle_memory()
                 ready(front.url, str(data.kubeconfig))

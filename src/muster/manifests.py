@@ -4,17 +4,24 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from .api.errors import BadRequest
+from .api.errors import ApiError, BadRequest
+from .api.kinds.catalogue import Kinds
 from .api.objects import Obj
+from .api.schema import Schema
 from .server.bodies import decode
 
 _DIVIDER = re.compile(r"^---(?:\s|$)")
 _LINE = re.compile(r"\bline (\d+)")
 
 
-def read_manifests(file: Path) -> list[Obj]:
+class Manifest(NamedTuple):
+    where: str  # "fluentd.yaml, line 12": where its document begins
+    value: Obj
+
+
+def read_manifests(file: Path) -> list[Manifest]:
     """The objects in a file, in order; a List gives its items.  Raises BadRequest."""
     try:
         text = file.read_text(encoding="utf-8")
@@ -22,7 +29,7 @@ def read_manifests(file: Path) -> list[Obj]:
         raise BadRequest(f"{file}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise BadRequest(f"{file}: not a text file: {error.reason}") from error
-    found: list[Obj] = []
+    found: list[Manifest] = []
     for first_line, document in _documents(text):
         try:
             value, duplicates = decode(document.encode(), "yaml")
@@ -31,10 +38,29 @@ def read_manifests(file: Path) -> list[Obj]:
         where = f"{file}, line {first_line + 1}"
         if duplicates:
             raise BadRequest(f"{where}: {duplicates[0]} is given twice")
-        found.extend(_objects(value, where))
+        found.extend(Manifest(where, one) for one in _objects(value, where))
     if not found:
         raise BadRequest(f"{file}: no objects in it")
     return found
+
+
+def check(manifest: Manifest, kinds: Kinds, schema: Schema) -> None:
+    """Raises BadRequest for a kind that is not served, and for a field that it does not have."""
+    value = manifest.value
+    kind = kinds.named(value["apiVersion"], value["kind"])
+    if kind is None:
+        raise BadRequest(f'{manifest.where}: no matches for kind "{value["kind"]}" in version "{value["apiVersion"]}"')
+    try:
+        schema.read(kind, value, "Strict")
+    except ApiError as error:
+        raise located(error, manifest) from None
+
+
+def located(error: ApiError, manifest: Manifest) -> ApiError:
+    """The error, now naming the manifest that is to blame."""
+    error.message = f"{manifest.where}: {error.message}"
+    error.args = (error.message,)
+    return error
 
 
 def _documents(text: str) -> Iterator[tuple[int, str]]:

@@ -95,11 +95,26 @@ def test_a_folder_that_can_not_be_one(tmp_path):
     assert "can not use" in refused("up", "--data-dir", tmp_path / "file")
 
 
-def test_a_manifest_that_can_not_be_read(tmp_path):
+CONFIG = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
+
+
+@pytest.mark.parametrize(("text", "sentence"), [
+    pytest.param("kind: [", "wrong.yaml: error converting YAML to JSON", id="no YAML"),
+    pytest.param(CONFIG + "---\nkind: ConfigMap\n", "wrong.yaml, line 5: apiVersion is not set", id="no apiVersion"),
+    pytest.param(CONFIG + "---\napiVersion: v1\nkind: Unicorn\nmetadata: {name: a}\n",
+                 'wrong.yaml, line 5: no matches for kind "Unicorn" in version "v1"', id="unknown kind"),
+    pytest.param(CONFIG + "---\n" + CONFIG + "datum: {a: b}\n",
+                 'wrong.yaml, line 5: ConfigMap in version "v1" cannot be handled as a ConfigMap: '
+                 'strict decoding error: unknown field "datum"', id="unknown field"),
+    pytest.param(CONFIG + "data: {a: 5}\n", "wrong.yaml, line 1: ConfigMap in version", id="another type"),
+    pytest.param(CONFIG.replace("name: a", "name: a, namespace: b"), 'wrong.yaml, line 1: namespaces "b" not found',
+                 id="no such namespace"),
+])
+def test_a_manifest_that_can_not_be_applied(tmp_path, text, sentence):
     wrong = tmp_path / "wrong.yaml"
-    wrong.write_text("kind: [")
+    wrong.write_text(text)
     try:
-        assert str(wrong) in refused("up", "-d", "--nodes", 0, "-f", wrong, "--data-dir", tmp_path / "data")
+        assert sentence in refused("up", "-d", "--nodes", 0, "-f", wrong, "--data-dir", tmp_path / "data")
     finally:
         run("down", "--data-dir", tmp_path / "data")
 

@@ -86,7 +86,7 @@ async def _land(client: RemoteClient, console: Console) -> tuple[Obj, list[Obj]]
 
 async def _apply(client: RemoteClient) -> None:
     try:
-        for manifest in read_manifests(_example()):
+        for _, manifest in read_manifests(_example()):
             await client.create(recorded(manifest))
     except AlreadyExists:
         return  # the last demo left it: the picture shows it as it is
