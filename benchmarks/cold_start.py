@@ -18,11 +18,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import yaml
 from daemonset import AGENT, MANIFEST, has_landed
 from measured.server import NO_DELAYS, as_installed, data_folder, objects, say, start, stop
 
 from muster.api.objects import Key
-from muster.manifests import read_manifests
 
 WHOLE_SERVER = "import uvloop, muster.__main__, muster.cli.up, muster.app, muster.server.serving, muster.store.sqlite"
 
@@ -46,8 +46,7 @@ async def fill(data: Path, nodes: int) -> None:
     server = start(data, ["--nodes", str(nodes), *NO_DELAYS])
     try:
         await server.nodes_ready(nodes)
-        for manifest in read_manifests(MANIFEST):
-            await server.client.create(manifest)
+        await server.client.create(yaml.safe_load(MANIFEST.read_text()))
         async for daemonset in objects(server.client, AGENT):
             if has_landed(daemonset, nodes):
                 break

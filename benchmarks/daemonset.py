@@ -16,10 +16,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import yaml
 from measured.server import NO_DELAYS, NO_LONGER_THAN_S, Server, medians, objects, say, serving
 
 from muster.api.objects import Key, Obj, at
-from muster.manifests import read_manifests
 
 MANIFEST = Path(__file__).parents[1] / "examples" / "filebeat-ds.yaml"
 AGENT = Key("daemonsets.apps", "kube-system", "filebeat-ds")
@@ -88,7 +88,7 @@ async def idle(server: Server, nodes: int, seconds: float) -> dict[str, Any]:
 
 
 async def run(nodes: int, idle_s: float, max_unavailable: str, directory: Path | None) -> list[dict[str, Any]]:
-    (manifest,) = read_manifests(MANIFEST)
+    manifest = yaml.safe_load(MANIFEST.read_text())
     manifest["spec"]["updateStrategy"] = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": max_unavailable}}
     image = {"spec": {"template": {"spec": {"containers": [{"name": "filebeat", "image": NEXT_IMAGE}]}}}}
     async with serving("--nodes", str(nodes), *NO_DELAYS, directory=directory) as server:
