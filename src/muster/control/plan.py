@@ -5,6 +5,7 @@ A plan is carried out in this order: deletions together, then creations in slow-
 """
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -82,6 +83,8 @@ class Plan:
     actions: list[Action] = field(default_factory=list)
     wake_at: float | None = None  # Unix seconds: look again then, even if nothing changes
     size: int = 1  # how many objects were looked at; the runtime paces large looks
+    # Where a creation or deletion was refused, with its error's text: what to do in the place of all that follows.
+    otherwise: Callable[[str], list[Action]] | None = None
 
 
 NOTHING = Plan()

@@ -152,6 +152,8 @@ class Runtime:
             refused = await self._together(batch, written)
             size = min(2 * size, BATCH)
         errors += refused
+        if errors and plan.otherwise is not None:
+            rest = plan.otherwise(str(errors[0]))
         while rest:
             batch, rest = rest[:BATCH], rest[BATCH:]
             errors += await self._together(batch, written)
