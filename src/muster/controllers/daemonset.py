@@ -249,4 +249,4 @@ def _key(daemonset: Obj) -> Key:
 def daemonset_controller() -> Controller:
     """A controller with a memory of its own."""
     return Controller("daemonset-controller", (RESOURCE, "pods", "nodes", revisions.RESOURCE),
-                      wakes, partial(observe, memories=Memories()), plan)
+                      wakes, partial(observe, memories=Memories()), plan, account="daemon-set-controller")
