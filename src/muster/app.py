@@ -30,10 +30,12 @@ from .clock import Clock
 from .control.events import LONGEST_BACKLOG, Recorder
 from .control.runtime import Controller, Runtime
 from .controllers import (
+    deployment,
     event_expiry,
     node_lifecycle,
     node_pool,
     pod_garbage,
+    replica_set,
     service_account,
     taint_eviction,
 )
@@ -83,6 +85,8 @@ class Cluster:
 
     def _controllers(self, ca_certificate: str) -> Iterable[Controller]:
         yield daemonset_controller()
+        yield deployment.controller
+        yield replica_set.controller
         yield scheduler()
         yield node_pool.controller
         yield node_lifecycle.controller

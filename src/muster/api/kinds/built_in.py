@@ -8,6 +8,7 @@ from .authorization import SELF_SUBJECT_ACCESS_REVIEW
 from .config_map import CONFIG_MAP
 from .controller_revision import CONTROLLER_REVISION
 from .daemonset import DAEMONSET
+from .deployment import DEPLOYMENT
 from .endpoint_slice import ENDPOINT_SLICE
 from .endpoints import ENDPOINTS
 from .event import EVENT, NEWER_EVENT
@@ -20,6 +21,7 @@ from .node_pool import NODE_POOL
 from .pod import POD
 from .pod_template import POD_TEMPLATE
 from .priority_class import PRIORITY_CLASS
+from .replica_set import REPLICA_SET
 from .resource_quota import RESOURCE_QUOTA
 from .runtime_class import RUNTIME_CLASS
 from .secret import SECRET
@@ -27,7 +29,7 @@ from .service import SERVICE
 from .service_account import SERVICE_ACCOUNT
 
 BUILT_IN: tuple[Kind, ...] = (
-    POD, POD_TEMPLATE, DAEMONSET, CONTROLLER_REVISION, PRIORITY_CLASS, RUNTIME_CLASS,
+    POD, POD_TEMPLATE, DAEMONSET, DEPLOYMENT, REPLICA_SET, CONTROLLER_REVISION, PRIORITY_CLASS, RUNTIME_CLASS,
     NAMESPACE, NODE, CONFIG_MAP, SECRET, SERVICE, ENDPOINTS, SERVICE_ACCOUNT, EVENT, LIMIT_RANGE, RESOURCE_QUOTA,
     ENDPOINT_SLICE, NEWER_EVENT, LEASE, SELF_SUBJECT_ACCESS_REVIEW, NODE_POOL,
 )

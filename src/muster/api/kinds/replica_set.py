@@ -1,0 +1,61 @@
+"""ReplicaSets: as many pods as asked for, at all times.
+
+https://kubernetes.io/docs/concepts/workloads/controllers/replicaset/
+"""
+from __future__ import annotations
+
+from ..defaults import filled, inside
+from ..objects import Obj, at
+from ..tables import AGE, NAME
+from ..validation.replica_set import validate_replica_set, validate_replica_set_status_update
+from ..validation.replicated import validate_selector_stays
+from . import workload_columns
+from .kind import Column, Kind, Subresource
+from .pod_defaults import pod_template_defaults
+from .pod_warnings import template_warnings
+
+NO_STATUS = {"replicas": 0}
+
+
+def defaults(replica_set: Obj) -> Obj:
+    return inside(replica_set, "spec", lambda spec: filled(inside(spec, "template", pod_template_defaults), replicas=1))
+
+
+def prepare_create(replica_set: Obj) -> Obj:
+    return {**replica_set, "status": NO_STATUS}
+
+
+def prepare_update(new: Obj, old: Obj) -> Obj:
+    return {**new, "status": old.get("status") or NO_STATUS}
+
+
+REPLICA_SET = Kind(
+    group="apps", version="v1", name="ReplicaSet", plural="replicasets", singular="replicaset", namespaced=True,
+    definition="io.k8s.api.apps.v1.ReplicaSet",
+    short_names=("rs",),
+    categories=("all",),
+    subresources=(
+        Subresource("scale", kind="Scale", group="autoscaling", version="v1"),
+        Subresource("status", fields=("status",)),
+    ),
+    columns=(
+        NAME,
+        Column("Desired", lambda obj, now: at(obj, "spec.replicas", 0), "integer", description="Pods that are wanted."),
+        Column("Current", lambda obj, now: at(obj, "status.replicas", 0), "integer", description="Pods there are."),
+        Column("Ready", lambda obj, now: at(obj, "status.readyReplicas", 0), "integer",
+               description="Pods of these that are ready."),
+        AGE,
+        Column("Containers", workload_columns.containers("spec.template.spec"), priority=1,
+               description="The names of the template's containers."),
+        Column("Images", workload_columns.images("spec.template.spec"), priority=1,
+               description="The images of the template's containers."),
+        Column("Selector", workload_columns.selector, priority=1, description="The pods that belong to it."),
+    ),
+    defaults=defaults,
+    prepare_create=prepare_create,
+    prepare_update=prepare_update,
+    validate=validate_replica_set,
+    validate_update=validate_selector_stays,
+    validate_status_update=validate_replica_set_status_update,
+    warnings=template_warnings,
+)

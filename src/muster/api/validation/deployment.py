@@ -1,0 +1,82 @@
+"""Deployments: the selector, the template it must match, and how one template follows the other.
+
+https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#strategy
+"""
+from __future__ import annotations
+
+from ..causes import Cause, forbidden, invalid, required, shown
+from ..objects import Obj
+from .int_or_percent import is_zero, validate_at_most_all, validate_not_negative
+from .metadata import not_negative, validate_metadata, validate_metadata_update
+from .replicated import validate_counts, validate_selector_and_template
+
+STATUS_NUMBERS = ("observedGeneration", "replicas", "updatedReplicas", "readyReplicas", "availableReplicas",
+                  "unavailableReplicas", "collisionCount")
+PARTS = ("updatedReplicas", "readyReplicas", "availableReplicas")
+
+
+def validate_deployment(deployment: Obj) -> list[Cause]:
+    wrong = validate_metadata(deployment, namespaced=True)
+    spec = deployment.get("spec") or {}
+    wrong += not_negative(spec.get("replicas"), "spec.replicas")
+    validate_selector_and_template(spec, wrong)
+    _strategy(spec.get("strategy") or {}, wrong)
+    wrong += not_negative(spec.get("minReadySeconds"), "spec.minReadySeconds")
+    wrong += not_negative(spec.get("revisionHistoryLimit"), "spec.revisionHistoryLimit")
+    deadline = spec.get("progressDeadlineSeconds")
+    if deadline is not None:
+        wrong += not_negative(deadline, "spec.progressDeadlineSeconds")
+        if deadline <= (spec.get("minReadySeconds") or 0):
+            wrong.append(invalid("spec.progressDeadlineSeconds", deadline, "must be greater than minReadySeconds"))
+    return wrong
+
+
+def _strategy(strategy: Obj, wrong: list[Cause]) -> None:
+    path = "spec.strategy"
+    rolling = strategy.get("rollingUpdate")
+    match strategy.get("type"):
+        case "Recreate":
+            if rolling is not None:
+                wrong.append(forbidden(f"{path}.rollingUpdate",
+                                       "may not be specified when strategy `type` is 'Recreate'"))
+        case "RollingUpdate":
+            if rolling is None:
+                wrong.append(required(f"{path}.rollingUpdate", "this should be defaulted and never be nil"))
+            else:
+                _rolling(rolling, f"{path}.rollingUpdate", wrong)
+        case other:
+            said = f"apps.DeploymentStrategy{{Type:{shown(other or '')}, RollingUpdate:{_shown_rolling(rolling)}}}"
+            wrong.append(Cause("FieldValueNotSupported", path, f"Unsupported value: {said}: "
+                               'supported values: "Recreate", "RollingUpdate"'))
+
+
+def _shown_rolling(rolling: Obj | None) -> str:
+    """Upstream prints a pointer here, and with it an address."""
+    return "(*apps.RollingUpdateDeployment)(nil)" if rolling is None else shown(rolling)
+
+
+def _rolling(rolling: Obj, path: str, wrong: list[Cause]) -> None:
+    unavailable, surge = rolling.get("maxUnavailable", 0), rolling.get("maxSurge", 0)
+    validate_not_negative(unavailable, f"{path}.maxUnavailable", wrong)
+    validate_not_negative(surge, f"{path}.maxSurge", wrong)
+    if is_zero(unavailable) and is_zero(surge):
+        wrong.append(Cause("FieldValueInvalid", f"{path}.maxUnavailable",
+                           f"Invalid value: {_shown_number(unavailable)}: may not be 0 when `maxSurge` is 0"))
+    validate_at_most_all(unavailable, f"{path}.maxUnavailable", wrong)
+
+
+def _shown_number(value: int | str) -> str:
+    """As v1.32 shows it, in Go's words: users search for them."""
+    if isinstance(value, str):
+        return f"intstr.IntOrString{{Type:1, IntVal:0, StrVal:{shown(value)}}}"
+    return f'intstr.IntOrString{{Type:0, IntVal:{value}, StrVal:""}}'
+
+
+def validate_deployment_status_update(new: Obj, old: Obj) -> list[Cause]:
+    wrong = validate_metadata_update(new, old)
+    after, before = new.get("status") or {}, old.get("status") or {}
+    wrong += validate_counts(after, STATUS_NUMBERS, PARTS)
+    count, counted = after.get("collisionCount"), before.get("collisionCount")
+    if counted is not None and (count is None or count < counted):
+        wrong.append(invalid("status.collisionCount", count or 0, "cannot be decremented"))
+    return wrong
