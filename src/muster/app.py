@@ -32,12 +32,15 @@ from .control.runtime import Controller, Runtime
 from .controllers import (
     deployment,
     event_expiry,
+    job,
+    job_orphans,
     node_lifecycle,
     node_pool,
     pod_garbage,
     replica_set,
     service_account,
     taint_eviction,
+    ttl_after_finished,
 )
 from .controllers.daemonset import daemonset_controller
 from .controllers.garbage_collector import garbage_collector
@@ -85,6 +88,9 @@ class Cluster:
 
     def _controllers(self, ca_certificate: str) -> Iterable[Controller]:
         yield daemonset_controller()
+        yield job.controller
+        yield job_orphans.controller
+        yield ttl_after_finished.controller
         yield deployment.controller
         yield replica_set.controller
         yield scheduler()

@@ -12,6 +12,7 @@ from .deployment import DEPLOYMENT
 from .endpoint_slice import ENDPOINT_SLICE
 from .endpoints import ENDPOINTS
 from .event import EVENT, NEWER_EVENT
+from .job import JOB
 from .kind import Kind
 from .lease import LEASE
 from .limit_range import LIMIT_RANGE
@@ -29,6 +30,7 @@ from .service import SERVICE
 from .service_account import SERVICE_ACCOUNT
 
 BUILT_IN: tuple[Kind, ...] = (
+    JOB,
     POD, POD_TEMPLATE, DAEMONSET, DEPLOYMENT, REPLICA_SET, CONTROLLER_REVISION, PRIORITY_CLASS, RUNTIME_CLASS,
     NAMESPACE, NODE, CONFIG_MAP, SECRET, SERVICE, ENDPOINTS, SERVICE_ACCOUNT, EVENT, LIMIT_RANGE, RESOURCE_QUOTA,
     ENDPOINT_SLICE, NEWER_EVENT, LEASE, SELF_SUBJECT_ACCESS_REVIEW, NODE_POOL,
