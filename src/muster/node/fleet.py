@@ -194,6 +194,8 @@ class Fleet:
             return
         if machine is None:
             self._move_in(node)
+        elif revision_of(node) < revision_of(machine.node):
+            return  # what this fleet has written since is on its way here
         elif machine.node is not node:
             came_back = is_failing(machine.node) and not is_failing(node)
             machine.node = node
@@ -374,7 +376,7 @@ class Fleet:
         try:
             written = await self._client.set_status(
                 Key("nodes", "", machine.name), machine.uid, status.node_status(node, machine.address, present, now))
-            if machine.node is node:
+            if revision_of(written) > revision_of(machine.node):
                 machine.node = written
             if not was_ready:
                 self._tell(Tell(node, "Normal", "NodeReady", f"Node {machine.name} status is now: NodeReady",
