@@ -34,7 +34,7 @@ class Mirror:
         self._dependents: dict[str, dict[Key, Obj]] = {}
         self._on_node: dict[str, dict[Key, Obj]] = {}
         self._spaces: dict[tuple[str, str], dict[str, Obj]] = defaultdict(dict)
-        self._listeners: list[Callable[[Change], object]] = []
+        self._listeners: dict[str, list[Callable[[Change], object]]] = {resource: [] for resource in self._objects}
         self._advanced = asyncio.Event()
 
     # What is there
@@ -62,8 +62,10 @@ class Mirror:
 
     # How it keeps up
 
-    def on_change(self, listener: Callable[[Change], object]) -> None:
-        self._listeners.append(listener)
+    def on_change(self, listener: Callable[[Change], object], resources: Iterable[str] | None = None) -> None:
+        """Calls `listener` for each change of these resources (None: of all), in the order they were added."""
+        for resource in self.resources if resources is None else resources:
+            self._listeners[resource].append(listener)
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -127,7 +129,7 @@ class Mirror:
             self._leave(key, old, new)
         if new is not None:
             self._enter(key, new)
-        for listener in self._listeners:
+        for listener in self._listeners[key.resource]:
             listener(change)
 
     def _leave(self, key: Key, old: Obj, new: Obj | None) -> None:

@@ -77,18 +77,16 @@ class _Orphans:
     """The objects of one resource that no controller owns, by namespace, kept current by a mirror."""
 
     def __init__(self, mirror: Mirror, resource: str):
-        self._resource = resource
         self._found: dict[str, dict[str, Obj]] = {}
         for (namespace, name), obj in mirror.objects(resource).items():
             self._see(namespace, name, obj)
-        mirror.on_change(self._hear)
+        mirror.on_change(self._hear, [resource])
 
     def of(self, namespace: str) -> Collection[Obj]:
         return self._found.get(namespace, {}).values()
 
     def _hear(self, change: Change) -> None:
-        if change.key.resource == self._resource:
-            self._see(change.key.namespace, change.key.name, change.value)
+        self._see(change.key.namespace, change.key.name, change.value)
 
     def _see(self, namespace: str, name: str, obj: Obj | None) -> None:
         if obj is not None and controller_of(obj) is None:

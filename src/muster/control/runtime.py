@@ -70,7 +70,6 @@ class Runtime:
                  tell: Recorder):
         self.controller = controller
         self.tally = Tally()
-        self._resources = frozenset(controller.resources)
         self._mirror = mirror
         self._client = client
         self._clock = clock
@@ -78,11 +77,9 @@ class Runtime:
         self._tell = tell
         self._queue: Queue[Any] = Queue()
         self._failures: dict[Any, int] = {}
-        mirror.on_change(self._wake)
+        mirror.on_change(self._wake, controller.resources)
 
     def _wake(self, change: Change) -> None:
-        if change.key.resource not in self._resources:
-            return  # the mirror is shared: it tells of more than this controller reads
         for key in self.controller.wakes(change, self._mirror):
             self._queue.add(key)
 
@@ -220,7 +217,7 @@ class Runtime:
             raise
         self._note(written, done)
         if about is not None:
-            self._tell(Tell(about, "Normal", "SuccessfulCreate", f"Created {_noun(done)}: {name_of(done)}"))
+            self._tell(Tell(about, "Normal", "SuccessfulCreate", f"Created {_spoken(done['kind'].lower(), name_of(done))}"))
 
     async def _bind(self, action: Bind, written: dict[str, int]) -> None:
         key, about = action.key, action.tell
@@ -252,7 +249,7 @@ class Runtime:
         written[key.resource] = max(written.get(key.resource, 0), revision)
         if about is not None:
             noun = key.resource.partition(".")[0].removesuffix("s")
-            self._tell(Tell(about, "Normal", "SuccessfulDelete", f"Deleted {noun}: {key.name}"))
+            self._tell(Tell(about, "Normal", "SuccessfulDelete", f"Deleted {_spoken(noun, key.name)}"))
 
 
     async def _is_there(self, key: Key, uid: str) -> bool:
@@ -268,8 +265,9 @@ def _namespace_is_ending(error: ApiError) -> bool:
     return any(cause.get("reason") == "NamespaceTerminating" for cause in error.details.get("causes", ()))
 
 
-def _noun(obj: Obj) -> str:
-    return obj["kind"].lower()
+def _spoken(noun: str, name: str) -> str:
+    """As users know the events: "pod: x", but "job x"."""
+    return f"{noun} {name}" if noun == "job" else f"{noun}: {name}"
 
 
 def _only(uid: str, patch: Any, how: str) -> Any:

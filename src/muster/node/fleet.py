@@ -67,7 +67,7 @@ class Fleet:
         self._in_flight = in_flight
         self._strangers = 0
         self._stirred = asyncio.Event()
-        mirror.on_change(self._changed)
+        mirror.on_change(self._changed, [one for one in ("pods", "nodes", POOLS) if one in mirror.resources])
 
     async def run(self) -> None:
         await self._mirror.synced()
@@ -130,8 +130,6 @@ class Fleet:
             resident = self._residents.get(key)
             if resident is not None and pod is not None and revision_of(pod) <= resident.revision:
                 return  # our own write coming back
-        elif key.resource not in ("nodes", POOLS):
-            return
         self._dirty[key] = None
         self._stirred.set()
 
