@@ -30,6 +30,7 @@ from .clock import Clock
 from .control.events import LONGEST_BACKLOG, Recorder
 from .control.runtime import Controller, Runtime
 from .controllers import (
+    cron_job,
     deployment,
     event_expiry,
     job,
@@ -89,6 +90,7 @@ class Cluster:
     def _controllers(self, ca_certificate: str) -> Iterable[Controller]:
         yield daemonset_controller()
         yield job.controller
+        yield cron_job.controller
         yield job_orphans.controller
         yield ttl_after_finished.controller
         yield deployment.controller

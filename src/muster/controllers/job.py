@@ -16,20 +16,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from ..api.objects import (
-    Key,
-    Obj,
-    controller_of,
-    is_deleting,
-    is_true,
-    labels_of,
-    name_of,
-    namespace_of,
-    uid_of,
-)
+from ..api.objects import Key, Obj, is_deleting, is_true, name_of, namespace_of, uid_of
 from ..api.selectors import from_label_selector
 from ..client.mirror import Mirror
 from ..control import owners
+from ..control.dependents import woken_by_dependent
 from ..control.plan import NOTHING, Action, Create, Delete, Patch, Plan, SetStatus, Tell
 from ..control.runtime import Controller
 from ..store.history import Change
@@ -56,25 +47,7 @@ class Observed:
 def wakes(change: Change, mirror: Mirror) -> Iterable[Key]:
     if change.key.resource == RESOURCE:
         return (change.key,)
-    old, new = change.previous, change.value
-    before = _job_of(old, mirror) if old is not None else None
-    after = _job_of(new, mirror) if new is not None else None
-    woken = [key for key in dict.fromkeys((before, after)) if key is not None]
-    if new is not None and controller_of(new) is None and (
-            old is None or labels_of(old) != labels_of(new) or controller_of(old) is not None):
-        namespace, labels = namespace_of(new), labels_of(new)
-        woken += [Key(RESOURCE, namespace, name) for name, job in mirror.in_namespace(RESOURCE, namespace).items()
-                  if from_label_selector(job["spec"].get("selector")).matches(labels)]
-    return woken
-
-
-def _job_of(pod: Obj, mirror: Mirror) -> Key | None:
-    reference = controller_of(pod)
-    if reference is None or reference["kind"] != "Job":
-        return None
-    key = Key(RESOURCE, namespace_of(pod), reference["name"])
-    job = mirror.get(key)
-    return key if job is not None and uid_of(job) == reference["uid"] else None
+    return woken_by_dependent(change, mirror, RESOURCE, "Job")
 
 
 def observe(mirror: Mirror, key: Key) -> Observed | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from .authorization import SELF_SUBJECT_ACCESS_REVIEW
 from .config_map import CONFIG_MAP
 from .controller_revision import CONTROLLER_REVISION
+from .cron_job import CRON_JOB
 from .daemonset import DAEMONSET
 from .deployment import DEPLOYMENT
 from .endpoint_slice import ENDPOINT_SLICE
@@ -30,7 +31,7 @@ from .service import SERVICE
 from .service_account import SERVICE_ACCOUNT
 
 BUILT_IN: tuple[Kind, ...] = (
-    JOB,
+    JOB, CRON_JOB,
     POD, POD_TEMPLATE, DAEMONSET, DEPLOYMENT, REPLICA_SET, CONTROLLER_REVISION, PRIORITY_CLASS, RUNTIME_CLASS,
     NAMESPACE, NODE, CONFIG_MAP, SECRET, SERVICE, ENDPOINTS, SERVICE_ACCOUNT, EVENT, LIMIT_RANGE, RESOURCE_QUOTA,
     ENDPOINT_SLICE, NEWER_EVENT, LEASE, SELF_SUBJECT_ACCESS_REVIEW, NODE_POOL,
