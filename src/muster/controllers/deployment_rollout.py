@@ -113,13 +113,13 @@ def shrink(draft: Draft) -> bool:
     new, limits = draft.new, draft.limits
     if new is None or not asked_of(draft.old):
         return False
-    starting = replicas_of(new) - count([new], "availableReplicas")
+    starting = replicas_of(new) - available_of(new)
     can_go = asked_of(draft.all) - limits.least_available - starting
     if can_go <= 0:
         return False
     sizes = {uid_of(one): replicas_of(one) for one in draft.old}
     _shrink_broken(draft.old, sizes, can_go)
-    spare = count([*active(draft.old), new], "availableReplicas") - limits.least_available
+    spare = sum(map(available_of, [*draft.old, new])) - limits.least_available
     for one in draft.old:
         less = min(sizes[uid_of(one)], max(0, spare))
         sizes[uid_of(one)] -= less
@@ -128,10 +128,15 @@ def shrink(draft: Draft) -> bool:
     return any(scaled)
 
 
+def available_of(replica_set: Obj) -> int:
+    """No more than it is asked to have: a set that was just made smaller still counts pods that will go, and
+    who took those for spare ones would end too many."""
+    return min(count([replica_set], "availableReplicas"), replicas_of(replica_set))
+
+
 def _shrink_broken(old: Iterable[Obj], sizes: dict[str, int], can_go: int) -> None:
     for one in old:
-        broken = sizes[uid_of(one)] - count([one], "availableReplicas")
-        less = min(can_go, max(0, broken))
+        less = min(can_go, sizes[uid_of(one)] - available_of(one))
         sizes[uid_of(one)] -= less
         can_go -= less
 
