@@ -217,7 +217,8 @@ class Runtime:
             raise
         self._note(written, done)
         if about is not None:
-            self._tell(Tell(about, "Normal", "SuccessfulCreate", f"Created {_spoken(done['kind'].lower(), name_of(done))}"))
+            made = _spoken(done["kind"].lower(), name_of(done))
+            self._tell(Tell(about, "Normal", "SuccessfulCreate", f"Created {made}"))
 
     async def _bind(self, action: Bind, written: dict[str, int]) -> None:
         key, about = action.key, action.tell
