@@ -37,7 +37,17 @@ from ..control.runtime import Controller
 from ..store.history import Change
 from . import deployment_sets as sets_of
 from .deployment_rollout import Draft, clear, first_size, grow, is_cleared, resize, shrink, was_scaled
-from .deployment_sets import REVISION, is_rolling, key_of, replicas_of, revision_of, sort_out
+from .deployment_sets import (
+    REVISION,
+    active,
+    count,
+    is_observed,
+    is_rolling,
+    key_of,
+    replicas_of,
+    revision_of,
+    sort_out,
+)
 from .deployment_status import (
     CREATE_ERROR,
     NO_DEADLINE,
@@ -118,7 +128,7 @@ def plan(seen: Observed, now: float) -> Plan:
     new, old = sort_out(deployment, claimed.mine)
     look = Look(deployment, new, old, now)
     if deployment["spec"].get("paused") or was_scaled(look.draft):
-        return look.resized(size)
+        return look.resized(seen.pods, size)
     if is_rolling(deployment):
         return look.rolled(seen.names, size)
     return look.recreated(seen.names, seen.pods, size)
@@ -141,10 +151,11 @@ class Look:
 
     # ---- the three ways
 
-    def resized(self, size: int) -> Plan:
+    def resized(self, pods: Iterable[Obj], size: int) -> Plan:
         self._look_at_found()
         sets = self.draft.all
-        resize(self.draft)
+        if is_rolling(self._deployment) or active(sets) or self._is_cleared(pods):
+            resize(self.draft)
         if self._deployment["spec"].get("paused"):
             self._forget_old()
         return self._decided(self._numbers(sets), size)
@@ -161,9 +172,7 @@ class Look:
     def recreated(self, names: Mapping[str, Obj], pods: Iterable[Obj], size: int) -> Plan:
         self._look_at_found()
         draft, sets = self.draft, self.draft.all
-        old = {uid_of(one) for one in draft.old}
-        of_old = [pod for pod in pods if (controller_of(pod) or {}).get("uid") in old]
-        if not clear(draft) and is_cleared(draft.old, of_old):
+        if not clear(draft) and self._is_cleared(pods):
             if draft.new is None and not self._make(names):
                 return self._counted_collision(size)
             sets = draft.all
@@ -171,6 +180,11 @@ class Look:
                 draft.scale(draft.new, draft.limits.replicas)
             self._forget_old_when_complete()
         return self._followed(sets, size)
+
+    def _is_cleared(self, pods: Iterable[Obj]) -> bool:
+        """For Recreate: is no pod of an old set left?  Also a pause does not let the new ones start before."""
+        old = {uid_of(one) for one in self.draft.old}
+        return is_cleared(self.draft.old, [pod for pod in pods if (controller_of(pod) or {}).get("uid") in old])
 
     # ---- the set of today's template
 
@@ -198,8 +212,8 @@ class Look:
                                        f'Found new replica set "{name_of(new)}"', self._now)
 
     def _counted_collision(self, size: int) -> Plan:
-        count = (self._seen_status.get("collisionCount") or 0) + 1
-        return Plan(self._written({**self._status, "collisionCount": count}), size=size)
+        collisions = (self._seen_status.get("collisionCount") or 0) + 1
+        return Plan(self._written({**self._status, "collisionCount": collisions}), size=size)
 
     # ---- the history
 
@@ -261,9 +275,7 @@ class Look:
 
 
 def _is_at_rest(replica_set: Obj) -> bool:
-    status = replica_set.get("status") or {}
-    return not status.get("replicas") and not replicas_of(replica_set) \
-        and replica_set["metadata"].get("generation", 0) <= status.get("observedGeneration", 0)
+    return not count([replica_set], "replicas") and not replicas_of(replica_set) and is_observed(replica_set)
 
 
 controller = Controller("deployment-controller", (RESOURCE, SETS, "pods"), wakes, observe, plan)

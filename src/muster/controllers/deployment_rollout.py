@@ -22,6 +22,7 @@ from .deployment_sets import (
     age,
     asked_of,
     count,
+    is_observed,
     is_rolling,
     key_of,
     limits_of,
@@ -111,8 +112,8 @@ def grow(draft: Draft) -> bool:
 def shrink(draft: Draft) -> bool:
     """The old sets: by pods that are down anyway, then by as many as can be spared, the oldest sets first."""
     new, limits = draft.new, draft.limits
-    if new is None or not asked_of(draft.old):
-        return False
+    if new is None or not asked_of(draft.old) or not all(map(is_observed, active(draft.all))):
+        return False  # a status from before the last step would count pods that have gone since
     starting = replicas_of(new) - available_of(new)
     can_go = asked_of(draft.all) - limits.least_available - starting
     if can_go <= 0:

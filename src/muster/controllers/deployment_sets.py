@@ -102,6 +102,12 @@ def count(sets: Iterable[Obj], field: str) -> int:
     return sum((one.get("status") or {}).get(field) or 0 for one in sets)
 
 
+def is_observed(replica_set: Obj) -> bool:
+    """Was the status written by who knew what is asked of the set now?"""
+    observed = (replica_set.get("status") or {}).get("observedGeneration", 0)
+    return observed >= replica_set["metadata"].get("generation", 0)
+
+
 def asked_of(sets: Iterable[Obj]) -> int:
     return sum(map(replicas_of, sets))
 
