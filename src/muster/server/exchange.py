@@ -36,13 +36,15 @@ _DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 class Request:
-    __slots__ = ("method", "path", "headers", "user", "params", "_receive")
+    __slots__ = ("method", "path", "headers", "user", "say", "params", "_receive")
 
     def __init__(self, scope: Scope, receive: Receive):
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.user: User = scope.get("user", ANONYMOUS)
+        # Sends a piece of a streamed answer at once, or returns False: there is no room for it (see serving).
+        self.say: Callable[[bytes], bool] | None = scope.get("say")
         self.params = read_query(scope["query_string"])
         self._receive = receive
 

@@ -52,6 +52,7 @@ from .listing import between, page
 from .requests import (
     Deleted,
     DeleteOptions,
+    Ear,
     ListQuery,
     Page,
     PatchBody,
@@ -122,8 +123,9 @@ class Registry:
         selected = selection(kind, namespace, query.labels, query.fields)
         return page(self.store.history, self._forms, self._watches.pods_on, selected, query)
 
-    def watch(self, kind: Kind, namespace: str, query: WatchQuery) -> AsyncIterator[Sequence[WatchEvent]]:
-        return self._watches.watch(selection(kind, namespace, query.labels, query.fields), query)
+    def watch(self, kind: Kind, namespace: str, query: WatchQuery,
+              ear: Ear | None = None) -> AsyncIterator[Sequence[WatchEvent]]:
+        return self._watches.watch(selection(kind, namespace, query.labels, query.fields), query, ear)
 
     # ---- creating
 

@@ -5,7 +5,7 @@ sees no difference.  Names follow the API's own (metav1.ListOptions, DeleteOptio
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -76,6 +76,13 @@ class WatchQuery:
 class WatchEvent(NamedTuple):
     type: Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK"]
     snapshot: Snapshot
+
+
+class Ear(NamedTuple):
+    """Of a watcher who can be told without being woken."""
+
+    render: Callable[[Sequence[WatchEvent]], bytes]  # one function for all who are told the same
+    say: Callable[[bytes], bool]  # sends it at once; False where there is no room
 
 
 class Page(NamedTuple):

@@ -33,9 +33,9 @@ from .listing import check_not_older
 from .negotiation import JSON, WHOLE, Form, accepted, body_media, patch_media
 from .options import META, delete_options, flag, list_query, number, text, watch_query, write_options
 from .registry import Registry
-from .requests import Deleted, Page, PatchBody, Written
+from .requests import Deleted, Ear, Page, PatchBody, Written
 from .routes import Route
-from .streams import encoder, lines
+from .streams import pieces, renderer, whole_lines
 from .subresources import ACTIONS
 
 Logs = Callable[[Obj, LogOptions], AsyncIterator[bytes]]
@@ -113,10 +113,12 @@ class Resources:
         form = accepted(request.accept)
         kind = route.kind
         query = watch_query(request.params, route.name)
-        encode = encoder(kind, form, _include(request), self._clock.now)
-        batches = self._registry.watch(kind, route.namespace, query)
+        render = renderer(kind, form, _include(request), self._clock.now)
+        # A Table's lines are each watcher's own: only the first has headers.
+        ear = Ear(render, request.say) if request.say is not None and render is whole_lines else None
+        batches = self._registry.watch(kind, route.namespace, query, ear)
         seconds = query.timeout_s or WATCH_AT_LEAST_S * (1 + self._random.random())
-        return Stream(lines(batches, encode), seconds=seconds, watched=(kind.group, kind.version, kind.name))
+        return Stream(pieces(batches, render), seconds=seconds, watched=(kind.group, kind.version, kind.name))
 
     # ---- writing
 

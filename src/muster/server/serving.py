@@ -86,6 +86,16 @@ class _Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self.scope["user"] = self.user  # type: ignore[typeddict-unknown-key]
+        self.scope["say"] = self.say  # type: ignore[typeddict-unknown-key]
+
+    def say(self, piece: bytes) -> bool:
+        """Writes a piece of the answer that is being streamed, without a task; False where `send` has to wait."""
+        cycle = self.cycle
+        if (self.flow.write_paused or cycle.disconnected or cycle.response_complete or not cycle.chunked_encoding
+                or self.transport.is_closing()):
+            return False
+        self.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+        return True
 
     def on_headers_complete(self) -> None:
         self._in_head = False

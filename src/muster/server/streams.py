@@ -29,26 +29,35 @@ _FRAMES = {type_: b'{"type":"' + type_.encode() + b'","object":'
            for type_ in ("ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR")}
 _END = b"}\n"
 
+Render = Callable[[Sequence[WatchEvent]], bytes]
 
-async def lines(batches: AsyncIterator[Sequence[WatchEvent]],
-                encode: Callable[[WatchEvent], bytes]) -> AsyncIterator[bytes]:
+
+def whole_lines(events: Sequence[WatchEvent]) -> bytes:
+    parts: list[bytes] = []
+    for type_, snapshot in events:
+        parts += (_FRAMES[type_], snapshot.encoded(), _END)
+    return b"".join(parts)
+
+
+async def pieces(batches: AsyncIterator[Sequence[WatchEvent]], render: Render) -> AsyncIterator[bytes]:
     """What a watch sends: a batch of events as one piece."""
     try:
         async for batch in batches:
-            parts: list[bytes] = []
-            for event in batch:
-                parts += (_FRAMES[event.type], encode(event), _END)
-            yield b"".join(parts)
+            yield render(batch)
     except ApiError as error:
         yield b"".join((_FRAMES["ERROR"], orjson.dumps(error.to_status()), _END))
 
 
-def encoder(kind: Kind, form: Form, include: Include, now: Callable[[], float]) -> Callable[[WatchEvent], bytes]:
+def renderer(kind: Kind, form: Form, include: Include, now: Callable[[], float]) -> Render:
     if form.shape == "partial":
-        return lambda event: orjson.dumps(partial(event.snapshot.value))
+        return _each(lambda event: orjson.dumps(partial(event.snapshot.value)))
     if form.shape == "table":
-        return _Rows(kind, include, now)
-    return lambda event: event.snapshot.encoded()
+        return _each(_Rows(kind, include, now))
+    return whole_lines
+
+
+def _each(encode: Callable[[WatchEvent], bytes]) -> Render:
+    return lambda events: b"".join(b"".join((_FRAMES[event.type], encode(event), _END)) for event in events)
 
 
 class _Rows:

@@ -1,6 +1,6 @@
 """Watches: the changes of a kind, as one watcher sees them through its selectors.
 
-A watcher holds a position in the history and is woken when its channel advances; nothing is queued for it.
+A watcher holds a position in the history; its channel wakes it, or tells it, when there is more (see channels).
 Most channels are a lane of the history.  Watchers of one object, or of the pods of one node (every kubelet is
 one), read a narrow channel of their own instead, so a change of one pod wakes one kubelet and not all of them.
 
@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from functools import partial
 from typing import Literal, NamedTuple
 
 from ..api.causes import forbidden as forbidden_value
@@ -21,34 +22,18 @@ from ..api.errors import invalid
 from ..api.kinds.kind import Kind
 from ..api.objects import Obj
 from ..store.history import Change, History, Lane, Snapshot, at_revision
+from .channels import LARGEST_BATCH, Channel, Listener, wait
 from .forms import Forms
 from .listing import between, revision_of_text
-from .requests import WatchEvent, WatchQuery
+from .requests import Ear, WatchEvent, WatchQuery
 from .selection import Selection
 
 BOOKMARK_S = 60.0  # how often a watcher of a quiet kind learns how far it has come
-LARGEST_BATCH = 1024  # changes looked at before others get their turn
 NARROW_KEEP = 1024  # changes a narrow channel keeps for a slow watcher
 LEFT_KEPT = 1024  # snapshots of objects that left a selector, shared by the watchers they left
 INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 
 Place = tuple[str, str]
-
-
-class _Channel:
-    """Changes to read from a position, and a bell that rings when there are more."""
-
-    __slots__ = ("lane", "rung", "readers")
-
-    def __init__(self, lane: Lane):
-        self.lane = lane
-        self.rung = asyncio.Event()
-        self.readers = 0
-
-    def ring(self) -> None:
-        if self.readers:
-            self.rung.set()
-            self.rung = asyncio.Event()
 
 
 class _Narrow(NamedTuple):
@@ -61,8 +46,8 @@ class WatchCache:
     def __init__(self, history: History, forms: Forms):
         self._history = history
         self._forms = forms
-        self._wide: dict[str, _Channel] = {}
-        self._narrow: dict[_Narrow, _Channel] = {}
+        self._wide: dict[str, Channel] = {}
+        self._narrow: dict[_Narrow, Channel] = {}
         self._left: OrderedDict[int, Snapshot] = OrderedDict()
         self._on_node: dict[str, dict[Place, None]] = {}  # most hold a few: sorted when asked
         for place, snapshot in history.lane("pods").objects.items():
@@ -72,19 +57,21 @@ class WatchCache:
     def pods_on(self, node: str) -> Iterable[Place]:
         return sorted(self._on_node.get(node, ()))
 
-    def watch(self, selection: Selection, query: WatchQuery) -> AsyncIterator[Sequence[WatchEvent]]:
-        """Events in batches, until the time is up.
+    def watch(self, selection: Selection, query: WatchQuery,
+              ear: Ear | None = None) -> AsyncIterator[Sequence[WatchEvent]]:
+        """Events in batches, until the time is up; what an ear is told does not come as a batch.
 
         A query that makes no sense is refused at once; Gone is raised by the iterator, at its start or later,
         when the changes it needs are no longer kept.
         """
         check_query(query)
-        return self._watch(selection, query, revision_of_text(query.resource_version))
+        return self._watch(selection, query, revision_of_text(query.resource_version), ear)
 
-    async def _watch(self, selection: Selection, query: WatchQuery,
-                     asked: int) -> AsyncIterator[Sequence[WatchEvent]]:
+    async def _watch(self, selection: Selection, query: WatchQuery, asked: int,
+                     ear: Ear | None) -> AsyncIterator[Sequence[WatchEvent]]:
         history, kind, now = self._history, selection.kind, asyncio.get_running_loop().time
         ends = now() + query.timeout_s if query.timeout_s is not None else None
+        question = (kind.resource, kind.version, selection.namespace, query.labels, query.fields)
         initial = query.send_initial_events if query.send_initial_events is not None else asked == 0
         # From here to the first wait nothing else runs: the state and the position are of one moment.
         narrow, channel = self._open(selection, kind.stored_resource)
@@ -102,7 +89,7 @@ class WatchCache:
             told = now()
             while True:
                 bell = channel.rung  # taken before looking: no change is missed
-                changes = channel.lane.since(after)[:LARGEST_BATCH]
+                changes = channel.lane.since(after, LARGEST_BATCH)
                 if changes:
                     after = changes[-1].revision
                     if events := self._events(selection, changes, asked):
@@ -119,7 +106,12 @@ class WatchCache:
                         continue
                 if not changes:
                     until = told + BOOKMARK_S if ends is None else min(told + BOOKMARK_S, ends)
-                    await _wait(bell, until - now())
+                    if ear is None:
+                        await wait(bell, until - now())
+                    else:
+                        listener = Listener(after, question, partial(self._events, selection, after=asked), ear)
+                        await channel.listen(listener, until - now())
+                        after = listener.after
             if query.allow_bookmarks:
                 yield [_bookmark(kind, after)]
         finally:
@@ -186,7 +178,7 @@ class WatchCache:
 
     # ---- channels
 
-    def _open(self, selection: Selection, resource: str) -> tuple[_Narrow | None, _Channel]:
+    def _open(self, selection: Selection, resource: str) -> tuple[_Narrow | None, Channel]:
         narrow = None
         if selection.node is not None:
             narrow = _Narrow(resource, "node", selection.node)
@@ -195,21 +187,21 @@ class WatchCache:
         if narrow is None:
             channel = self._wide.get(resource)
             if channel is None:
-                channel = self._wide[resource] = _Channel(self._history.lane(resource))
+                channel = self._wide[resource] = Channel(self._history.lane(resource))
         else:
             channel = self._narrow.get(narrow)
             if channel is None:
-                channel = self._narrow[narrow] = _Channel(Lane(resource, self._history.revision, NARROW_KEEP))
+                channel = self._narrow[narrow] = Channel(Lane(resource, self._history.revision, NARROW_KEEP))
         channel.readers += 1
         return narrow, channel
 
-    def _close(self, narrow: _Narrow | None, channel: _Channel) -> None:
+    def _close(self, narrow: _Narrow | None, channel: Channel) -> None:
         channel.readers -= 1
         if narrow is not None and not channel.readers:
             del self._narrow[narrow]
 
     def _advance(self, changes: Sequence[Change]) -> None:
-        rung: dict[int, _Channel] = {}
+        rung: dict[int, Channel] = {}
         for change in changes:
             resource = change.key.resource
             if resource == "pods":
@@ -222,7 +214,7 @@ class WatchCache:
         for channel in rung.values():
             channel.ring()
 
-    def _follow_pod(self, change: Change, rung: dict[int, _Channel]) -> None:
+    def _follow_pod(self, change: Change, rung: dict[int, Channel]) -> None:
         before = _node_of(change.before.value) if change.before is not None else None
         after = _node_of(change.after.value) if change.after is not None else None
         if before != after:
@@ -232,7 +224,7 @@ class WatchCache:
                 if node is not None:
                     self._pass_on(_Narrow("pods", "node", node), change, rung)
 
-    def _pass_on(self, narrow: _Narrow, change: Change, rung: dict[int, _Channel]) -> None:
+    def _pass_on(self, narrow: _Narrow, change: Change, rung: dict[int, Channel]) -> None:
         channel = self._narrow.get(narrow)
         if channel is not None:
             channel.lane.append(change)
@@ -250,14 +242,6 @@ class WatchCache:
 
 def _node_of(pod: Obj) -> str:
     return (pod.get("spec") or {}).get("nodeName") or ""
-
-
-async def _wait(bell: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await bell.wait()
-    except TimeoutError:
-        pass
 
 
 def _bookmark(kind: Kind, revision: int, annotations: Obj | None = None) -> WatchEvent:
