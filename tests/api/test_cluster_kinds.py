@@ -154,7 +154,7 @@ def test_a_pool_needs_no_more_than_a_name():
     assert made["spec"]["replicas"] == 1
     assert made["spec"]["template"]["capacity"]["cpu"] == "4"
     assert made["spec"]["behaviour"]["missingImages"] == ["*non-existent*", "*:404"]
-    assert made["status"] == {"replicas": 0, "readyReplicas": 0, "selector": "muster.dev/pool=gpu"}
+    assert made["status"] == {"replicas": 0, "readyReplicas": 0, "nodesMade": 0, "selector": "muster.dev/pool=gpu"}
     assert cells(NODE_POOL, made) == {
         "Name": "gpu", "Machine_Type": "e2-standard-4", "Disk_Size_GB": 100, "Node_Version": "v1.32.4", "Nodes": 1,
         "Ready": 0, "Age": "<unknown>"}

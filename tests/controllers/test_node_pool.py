@@ -66,7 +66,7 @@ def test_status_counts_what_is_there() -> None:
     ready = {**node, "status": {"conditions": [{"type": "Ready", "status": "True"}]}}
     (action,) = plan(Observed([owner], [ready]), NOON).actions
     assert isinstance(action, SetStatus)
-    assert action.status == {"replicas": 1, "readyReplicas": 1, "selector": "muster.dev/pool=gpu"}
+    assert action.status == {"replicas": 1, "readyReplicas": 1, "nodesMade": 1, "selector": "muster.dev/pool=gpu"}
     settled = {**owner, "status": action.status}
     assert plan(Observed([settled], [ready]), NOON).actions == []
 

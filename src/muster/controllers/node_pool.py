@@ -92,10 +92,11 @@ def _resized(pool: Obj, nodes: list[Obj], free: Iterator[int], now: float) -> li
     actions: list[Action] = []
     for node in staying[wanted:][::-1]:
         actions.append(Delete(Key("nodes", "", name_of(node)), uid_of(node)))
+    made = max(at(pool, "status.nodesMade", 0), 1 + max((number_of(node) for node in nodes), default=-1))
     if (missing := wanted - len(staying)) > 0:
-        first = 1 + max((number_of(node) for node in nodes), default=-1)
         new = [node_of(pool, number, index, now)
-               for number, index in zip(range(first, first + missing), free, strict=False)]
+               for number, index in zip(range(made, made + missing), free, strict=False)]
+        made += len(new)
         actions += [Create(node) for node in new]
         if len(new) < missing:
             actions.append(Tell(pool, "Warning", "NoAddresses",
@@ -103,7 +104,7 @@ def _resized(pool: Obj, nodes: list[Obj], free: Iterator[int], now: float) -> li
     if actions:
         actions.append(Tell(pool, "Normal", "Resizing", f"Pool [{name_of(pool)}] will be resized to {wanted}."))
     status = {"replicas": len(staying), "readyReplicas": sum(is_true(node, "Ready") for node in staying),
-              "selector": f"{POOL_LABEL}={name_of(pool)}"}
+              "nodesMade": made, "selector": f"{POOL_LABEL}={name_of(pool)}"}
     if pool.get("status") != status:
         actions.append(SetStatus(Key(POOLS, "", name_of(pool)), uid_of(pool), status))
     return actions

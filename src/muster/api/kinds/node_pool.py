@@ -74,6 +74,7 @@ _SCHEMA: dict[str, dict[str, str]] = {
     f"{_DEFINITION}Status": {
         "replicas": "int32 -- How many nodes there are.",
         "readyReplicas": "int32 -- How many of them are ready.",
+        "nodesMade": "int32 -- How many it has made so far: no node gets the name of one that went.",
         "selector": "string -- The label selector that finds its nodes.",
     },
 }
@@ -97,7 +98,7 @@ def _template_defaults(template: Obj) -> Obj:
 
 def prepare_create(pool: Obj) -> Obj:
     selector = f"{POOL_LABEL}={pool['metadata'].get('name', '')}"
-    return {**pool, "status": {"replicas": 0, "readyReplicas": 0, "selector": selector}}
+    return {**pool, "status": {"replicas": 0, "readyReplicas": 0, "nodesMade": 0, "selector": selector}}
 
 
 def prepare_update(new: Obj, old: Obj) -> Obj:
