@@ -89,6 +89,8 @@ def test_recreate_waits_for_the_last_pod(pod, waits):
     pytest.param(5, 3, [("web:1", 3)], "web-1=5", id="also an old one"),
     pytest.param(15, 10, [("web:1", 8), ("web:2", 5, 0)], "web-1=11 web-2=7", id="the page of the documentation, up"),
     pytest.param(5, 10, [("web:1", 8), ("web:2", 5, 0)], "web-1=5 web-2=3", id="down"),
+    pytest.param(11, 10, [("web:1", 5), ("web:3", 4), ("web:2", 4, 0)], "web-1=6 web-2* web-3*",
+                 id="what rounding leaves goes to the largest"),
     pytest.param(0, 10, [("web:1", 8), ("web:2", 5)], "web-1=0 web-2=0", id="to nothing"),
     pytest.param(5, 5, [("web:1", 2), ("web:2", 5)], "web-1=0", id="the new set has all: the old ones go"),
 ])

@@ -57,8 +57,9 @@ def validate_counts(status: Obj, fields: tuple[str, ...], parts: tuple[str, ...]
     for field in fields:
         wrong += not_negative(status.get(field), f"status.{field}")
     for field in parts:
-        if (status.get(field) or 0) > (status.get("replicas") or 0):
-            wrong.append(invalid(f"status.{field}", status[field], "cannot be greater than status.replicas"))
+        part = status.get(field) or 0
+        if part > (status.get("replicas") or 0):
+            wrong.append(invalid(f"status.{field}", part, "cannot be greater than status.replicas"))
     if (status.get("availableReplicas") or 0) > (status.get("readyReplicas") or 0):
         wrong.append(invalid("status.availableReplicas", status["availableReplicas"],
                              "cannot be greater than readyReplicas"))
