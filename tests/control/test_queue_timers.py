@@ -3,6 +3,7 @@ import asyncio
 
 import pytest
 import uvloop
+
 from muster.control.queue import Queue
 
 
