@@ -32,6 +32,8 @@ from .control.runtime import Controller, Runtime
 from .controllers import (
     cron_job,
     deployment,
+    endpoint_slices,
+    endpoints,
     event_expiry,
     job,
     job_orphans,
@@ -95,6 +97,8 @@ class Cluster:
         yield ttl_after_finished.controller
         yield deployment.controller
         yield replica_set.controller
+        yield endpoint_slices.controller
+        yield endpoints.controller
         yield scheduler()
         yield node_pool.controller
         yield node_lifecycle.controller
