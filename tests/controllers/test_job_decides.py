@@ -113,6 +113,11 @@ def test_a_failed_job_ends_its_pods_and_counts_them():
     assert status_in(decided)["uncountedTerminatedPods"] == {"failed": ["a", "b"]}
 
 
+def test_pods_that_are_too_much_are_no_failures():
+    assert summary(plan(seen(a_job(suspend=True), a_pod("a")), NOW)) == "-a ~a"
+    assert summary(plan(seen(a_job(), a_pod("a", going=True, tracked=False)), NOW)) == "+", "and cost no pause"
+
+
 def test_counting_takes_three_steps():
     pod = a_pod("a", "Succeeded")
     first = plan(seen(a_job(completions=2, parallelism=1), pod), NOW)

@@ -112,7 +112,8 @@ def _manage(job: Obj, runs: list[Run], active: list[Run], counted: Count, indexe
     wanted = _wanted(job, counted, len(active))
     surplus = _surplus(job, active, len(active) - wanted)
     if surplus or job["spec"].get("suspend"):
-        return _end(job, surplus), None
+        # Pods that we end ourselves are nobody's failures: they are let go, and never counted.
+        return [*_end(job, surplus), *(let_go(run.pod) for run in surplus if run.is_tracked)], None
     waits_for = sum(run.is_terminating for run in runs) if replaces_only_failed(job) else 0
     missing = min(wanted - len(active) - waits_for, MOST_AT_ONCE)
     if missing <= 0:

@@ -20,7 +20,8 @@ def delay_s(failures: int) -> float:
 
 def starts_at(runs: Iterable[Run]) -> float:
     """When the next pod may be made: 0 for at once."""
-    ended = [run for run in runs if run.has_succeeded or run.is_failed]
+    # A pod that is going and was let go before is one that we ended ourselves.
+    ended = [run for run in runs if (run.has_succeeded or run.is_failed) and (run.is_tracked or not run.is_going)]
     good_since = max((run.finished_at for run in ended if run.has_succeeded), default=float("-inf"))
     bad = [run.finished_at for run in ended if not run.has_succeeded and run.finished_at > good_since]
     return max(bad) + delay_s(len(bad)) if bad else 0.0
