@@ -182,6 +182,8 @@ def is_env_name(value: str) -> Complaints:
 @lru_cache(maxsize=4096)
 def is_config_key(value: str) -> Complaints:
     """A key of a ConfigMap's or Secret's data."""
+    if _is_config_key(value) and not value.startswith(".") and len(value) <= SUBDOMAIN_LENGTH:
+        return FINE
     found = [too_long(SUBDOMAIN_LENGTH)] if len(value) > SUBDOMAIN_LENGTH else []
     if not _is_config_key(value):
         found.append(_BAD_CONFIG_KEY)

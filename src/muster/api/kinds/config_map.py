@@ -23,13 +23,13 @@ def byte_size(encoded: str) -> int:
 def validate(config_map: Obj) -> list[Cause]:
     wrong = validate_metadata(config_map, namespaced=True)
     text, binary = config_map.get("data") or {}, config_map.get("binaryData") or {}
-    for field, values, other in (("data", text, "binaryData"), ("binaryData", binary, "data")):
+    for field, values, other, others in (("data", text, "binaryData", binary), ("binaryData", binary, "data", text)):
         for key in values:
-            here = f"{field}[{key}]"
-            wrong += [invalid(here, key, complaint) for complaint in names.is_config_key(key)]
-            if key in (config_map.get(other) or {}):
-                wrong.append(invalid(here, key, f"duplicate of key present in {other}"))
-    if sum(len(value.encode()) for value in text.values()) + sum(map(byte_size, binary.values())) > LARGEST:
+            if complaints := names.is_config_key(key):
+                wrong += [invalid(f"{field}[{key}]", key, complaint) for complaint in complaints]
+            if key in others:
+                wrong.append(invalid(f"{field}[{key}]", key, f"duplicate of key present in {other}"))
+    if len("".join(text.values()).encode()) + sum(map(byte_size, binary.values())) > LARGEST:
         wrong.append(too_long("[]", LARGEST))
     return wrong
 
