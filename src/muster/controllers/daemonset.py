@@ -21,9 +21,7 @@ from functools import partial
 from ..api.objects import (
     Key,
     Obj,
-    controller_of,
     is_deleting,
-    labels_of,
     name_of,
     namespace_of,
     uid_of,
@@ -31,6 +29,7 @@ from ..api.objects import (
 from ..api.selectors import from_label_selector
 from ..client.mirror import Mirror
 from ..control import owners, revisions
+from ..control.dependents import woken_by_dependent
 from ..control.plan import Action, Create, Delete, Plan, SetStatus, Tell
 from ..control.runtime import Controller
 from ..store.history import Change
@@ -89,7 +88,7 @@ def wakes(change: Change, mirror: Mirror) -> Iterable[Key]:
         case "nodes":
             return _woken_by_node(change, mirror)
         case "pods" | revisions.RESOURCE:
-            return _woken_by_dependent(change, mirror)
+            return woken_by_dependent(change, mirror, RESOURCE, "DaemonSet")
         case _:
             return (change.key,)
 
@@ -111,30 +110,6 @@ def _woken_by_node(change: Change, mirror: Mirror) -> list[Key]:
 
 def _placement_of(node: Obj) -> tuple[object, object]:
     return node["metadata"].get("labels"), (node.get("spec") or {}).get("taints")
-
-
-def _woken_by_dependent(change: Change, mirror: Mirror) -> list[Key]:
-    """The set that controls the object, before or now; for an orphan, the sets that would adopt it."""
-    old, new = change.previous, change.value
-    before = _set_of(old, mirror) if old is not None else None
-    after = _set_of(new, mirror) if new is not None else None
-    woken = [key for key in dict.fromkeys((before, after)) if key is not None]
-    if new is not None and controller_of(new) is None and (
-            old is None or labels_of(old) != labels_of(new) or controller_of(old) is not None):
-        namespace, labels = namespace_of(new), labels_of(new)
-        for name, daemonset in mirror.in_namespace(RESOURCE, namespace).items():
-            if from_label_selector(daemonset["spec"].get("selector")).matches(labels):
-                woken.append(Key(RESOURCE, namespace, name))
-    return woken
-
-
-def _set_of(obj: Obj, mirror: Mirror) -> Key | None:
-    reference = controller_of(obj)
-    if reference is None or reference["kind"] != "DaemonSet":
-        return None
-    key = Key(RESOURCE, namespace_of(obj), reference["name"])
-    daemonset = mirror.get(key)
-    return key if daemonset is not None and uid_of(daemonset) == reference["uid"] else None
 
 
 # ------------------------------------------------------------------ the look
