@@ -21,6 +21,7 @@ SUFFIX_LENGTH = 5
 
 _SERVERS_OWN = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds",
                 "selfLink", "managedFields", "resourceVersion")
+_LISTS = ("finalizers", "ownerReferences")
 _KEPT_ALWAYS = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds",
                 "resourceVersion")
 _NEVER = ("selfLink", "managedFields")
@@ -135,6 +136,9 @@ def of_update(new: Obj, old: Obj) -> Obj:
                 metadata[key] = kept[key]
         else:
             metadata.pop(key, None)
+    for key in _LISTS:  # one that was emptied is left out, as a new object without it has none
+        if metadata.get(key) == []:
+            del metadata[key]
     return {**new, "metadata": kept if metadata == kept else metadata}
 
 
