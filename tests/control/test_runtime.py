@@ -180,6 +180,21 @@ def test_what_is_refused_does_not_keep_the_rest_from_being_done():
     play(only("first", plan), story)
 
 
+def test_a_plan_may_say_what_to_write_instead_of_the_rest_where_something_is_refused():
+    def plan(obj, now):
+        def seen(what):
+            return [Patch(key("first"), uid_of(obj), {"data": {"seen": what}})]
+        return Plan([Create(a_map("made")), *seen("made")], otherwise=seen)
+
+    async def story(bench):
+        refusing(bench, lambda verb, name: Unavailable("no room") if verb == "create" else None)
+        await bench.client.create(a_map("first"))
+        await asyncio.sleep(.05)
+        assert (await bench.client.get(key("first")))["data"] == {"seen": "no room"}
+
+    play(only("first", plan), story)
+
+
 def test_many_writes_are_never_all_in_flight_at_once():
     in_flight = most = 0
 
