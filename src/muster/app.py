@@ -42,6 +42,7 @@ from .controllers import (
     pod_garbage,
     replica_set,
     service_account,
+    stateful_set,
     taint_eviction,
     ttl_after_finished,
 )
@@ -97,6 +98,7 @@ class Cluster:
         yield ttl_after_finished.controller
         yield deployment.controller
         yield replica_set.controller
+        yield stateful_set.controller
         yield endpoint_slices.controller
         yield endpoints.controller
         yield scheduler()

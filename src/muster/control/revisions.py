@@ -47,6 +47,11 @@ def same_template(data: Obj | None, template: Obj) -> bool:
     return data is not None and _canonical_data(data) == _canonical_template(template)
 
 
+def template_in(revision: Obj) -> Obj:
+    """The template that a revision brings back (the same object each time it is asked)."""
+    return _canonical_data(revision["data"])
+
+
 def hash_of(template: Obj, collisions: int | None = None) -> str:
     """FNV-1a over the template's canonical JSON, in letters; the number of collisions is hashed along."""
     number = _fnv(_canonical_bytes(template))

@@ -23,6 +23,7 @@ from ..client.client import Client
 from ..client.mirror import Mirror
 from ..clock import Clock
 from ..store.history import Change
+from . import telling
 from .plan import Action, Bind, Create, Delete, Patch, Plan, Replace, SetStatus, Tell
 from .queue import Queue
 
@@ -213,12 +214,11 @@ class Runtime:
             done = await self._client.create(obj)
         except ApiError as error:
             if about is not None and not _namespace_is_ending(error):
-                self._tell(Tell(about, "Warning", "FailedCreate", f"Error creating: {error}"))
+                self._tell(telling.refused("create", about, obj["kind"], name_of(obj), error))
             raise
         self._note(written, done)
         if about is not None:
-            made = _spoken(done["kind"].lower(), name_of(done))
-            self._tell(Tell(about, "Normal", "SuccessfulCreate", f"Created {made}"))
+            self._tell(telling.done("create", about, done["kind"], name_of(done)))
 
     async def _bind(self, action: Bind, written: dict[str, int]) -> None:
         key, about = action.key, action.tell
@@ -245,12 +245,11 @@ class Runtime:
             return  # gone already, or a namesake stands there: either way the one we meant is gone
         except ApiError as error:
             if about is not None:
-                self._tell(Tell(about, "Warning", "FailedDelete", f"Error deleting: {error}"))
+                self._tell(telling.refused("delete", about, self._kinds.resource(key.resource).name, key.name, error))
             raise
         written[key.resource] = max(written.get(key.resource, 0), revision)
         if about is not None:
-            noun = key.resource.partition(".")[0].removesuffix("s")
-            self._tell(Tell(about, "Normal", "SuccessfulDelete", f"Deleted {_spoken(noun, key.name)}"))
+            self._tell(telling.done("delete", about, self._kinds.resource(key.resource).name, key.name))
 
 
     async def _is_there(self, key: Key, uid: str) -> bool:
@@ -264,11 +263,6 @@ class Runtime:
 
 def _namespace_is_ending(error: ApiError) -> bool:
     return any(cause.get("reason") == "NamespaceTerminating" for cause in error.details.get("causes", ()))
-
-
-def _spoken(noun: str, name: str) -> str:
-    """As users know the events: "pod: x", but "job x"."""
-    return f"{noun} {name}" if noun == "job" else f"{noun}: {name}"
 
 
 def _only(uid: str, patch: Any, how: str) -> Any:

@@ -1,0 +1,89 @@
+"""StatefulSets: pods with a name, a place in an order and (where they ask for it) a store of their own.
+
+https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/
+"""
+from __future__ import annotations
+
+from ..defaults import filled, inside
+from ..objects import Obj, at
+from ..tables import AGE, NAME
+from ..validation.stateful_set import (
+    validate_stateful_set,
+    validate_stateful_set_status_update,
+    validate_stateful_set_update,
+)
+from . import workload_columns
+from .kind import Column, Kind, Subresource
+from .pod_defaults import pod_template_defaults
+from .pod_warnings import template_warnings
+
+NO_STATUS = {"replicas": 0, "availableReplicas": 0}
+KEEP_CLAIMS = {"whenDeleted": "Retain", "whenScaled": "Retain"}
+
+
+def defaults(stateful_set: Obj) -> Obj:
+    return inside(stateful_set, "spec", _spec_defaults)
+
+
+def _spec_defaults(spec: Obj) -> Obj:
+    spec = inside(spec, "template", pod_template_defaults)
+    if not spec.get("podManagementPolicy"):
+        spec = {**spec, "podManagementPolicy": "OrderedReady"}
+    strategy = _strategy_defaults(spec.get("updateStrategy") or {})
+    if strategy is not spec.get("updateStrategy"):
+        spec = {**spec, "updateStrategy": strategy}
+    retention = spec.get("persistentVolumeClaimRetentionPolicy") or {}
+    if not all(map(retention.get, KEEP_CLAIMS)):
+        said = {field: value for field, value in retention.items() if value}
+        spec = {**spec, "persistentVolumeClaimRetentionPolicy": {**KEEP_CLAIMS, **said}}
+    return filled(spec, replicas=1, revisionHistoryLimit=10)
+
+
+def _strategy_defaults(strategy: Obj) -> Obj:
+    if not strategy.get("type"):
+        strategy = {**strategy, "type": "RollingUpdate"}
+    if strategy["type"] != "RollingUpdate":
+        return strategy
+    rolling = strategy.get("rollingUpdate") or {}
+    full = filled(rolling, partition=0)
+    return strategy if full is rolling else {**strategy, "rollingUpdate": full}
+
+
+def prepare_create(stateful_set: Obj) -> Obj:
+    return {**stateful_set, "status": NO_STATUS}
+
+
+def prepare_update(new: Obj, old: Obj) -> Obj:
+    return {**new, "status": old.get("status") or NO_STATUS}
+
+
+def _ready(stateful_set: Obj, now: float) -> str:
+    return f"{at(stateful_set, 'status.readyReplicas', 0)}/{at(stateful_set, 'spec.replicas', 0)}"
+
+
+STATEFUL_SET = Kind(
+    group="apps", version="v1", name="StatefulSet", plural="statefulsets", singular="statefulset", namespaced=True,
+    definition="io.k8s.api.apps.v1.StatefulSet",
+    short_names=("sts",),
+    categories=("all",),
+    subresources=(
+        Subresource("scale", kind="Scale", group="autoscaling", version="v1"),
+        Subresource("status", fields=("status",)),
+    ),
+    columns=(
+        NAME,
+        Column("Ready", _ready, description="Pods that are ready, of those that are wanted."),
+        AGE,
+        Column("Containers", workload_columns.containers("spec.template.spec"), priority=1,
+               description="The names of the template's containers."),
+        Column("Images", workload_columns.images("spec.template.spec"), priority=1,
+               description="The images of the template's containers."),
+    ),
+    defaults=defaults,
+    prepare_create=prepare_create,
+    prepare_update=prepare_update,
+    validate=validate_stateful_set,
+    validate_update=validate_stateful_set_update,
+    validate_status_update=validate_stateful_set_status_update,
+    warnings=template_warnings,
+)
