@@ -46,6 +46,9 @@ def up(
         "--missing-image", metavar="PATTERN",
         help="Images that can not be pulled. Default: *non-existent* and *:404.")] = None,
     seed: Annotated[int | None, typer.Option(help="Draw names, uids and delays from this seed.")] = None,
+    dns_port: Annotated[int | None, typer.Option(
+        "--dns-port", min=0, max=65535,
+        help="Answer DNS for cluster.local there, over UDP and TCP. 0: any free port.")] = None,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Return once the cluster is ready.")] = False,
 ) -> None:
     """Start a cluster, or resume the one in --data-dir."""
@@ -57,7 +60,7 @@ def up(
     if node_count is not None:
         wanted.insert(0, parse_pool(f"{DEFAULT_POOL}={node_count}", behaviour))
     run(Request(DataDirectory(data_dir), store, host, port, runtime, tuple(wanted), behaviour,
-                tuple(files or ()), seed), detach=detach)
+                tuple(files or ()), seed, dns_port), detach=detach)
 
 
 @app.command()
@@ -87,6 +90,27 @@ def demo(data_dir: DataDir = Path("~/.muster/demo"),
     """A daemon on every node, live: start a cluster, apply a DaemonSet, watch its pods land."""
     from .demo import run
     run(DataDirectory(data_dir), node_count)
+
+
+@app.command()
+def bench(
+    names: Annotated[list[str], typer.Argument(metavar="BENCH", help=(
+        "ds-create, ds-roll, ds-idle, ds-delete, deploy-create, deploy-roll, api-create, api-get, api-put, "
+        "api-delete, api-list, watch-fanout, cold-start, or all."))],
+    node_count: Annotated[int | None, typer.Option("--nodes", min=1, max=20_000, show_default="1000; cold-start: 3",
+                                                   help="Simulated nodes, without delays.")] = None,
+    runs: Annotated[int, typer.Option(min=1, max=100, help="How often; told are the medians.")] = 1,
+    connections: Annotated[int | None, typer.Option(min=1, max=20_000, help="Connections that ask, or watch.",
+                                                    show_default="32; api-list: 1; watch-fanout: 1000")] = None,
+    seconds: Annotated[float, typer.Option(min=0.05, max=3600, help="Of each kind of request.")] = 1.0,
+    kubeconfig: Annotated[Path | None, typer.Option(help="Measure this server instead of one of Muster's.")] = None,
+    output: Annotated[str, typer.Option("-o", "--output", help="table or json (lines, with all figures).")] = "table",
+) -> None:
+    """Measure what a cluster costs, through its front door: TLS, a store on disk, all controllers."""
+    from ..bench.request import request
+    from ..bench.run import run
+    run(request(names, nodes=node_count, runs=runs, connections=connections, seconds=seconds, kubeconfig=kubeconfig,
+                output=output))
 
 
 @nodes.command("list")
