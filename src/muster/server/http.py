@@ -91,7 +91,7 @@ class Api:
             await self._stream(answer, scope, receive, audit_id, send)
             code = 200
         else:
-            await send_answer(answer, audit_id, send, close=_upgrades(scope))
+            await send_answer(answer, audit_id, send, scope, close=_upgrades(scope))
             code = answer.status
         self.metrics.done(sort[0] if sort else (scope["method"], "", "", "", "", ""), code, perf_counter() - start)
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from .certificates import Certificates
@@ -55,7 +55,11 @@ class Serving:
 
 
 class _Connection(HttpToolsProtocol):
-    """Adds to uvicorn's protocol: who the peer is, a bound on the request head, and no WebSocket."""
+    """Adds to uvicorn's protocol: who the peer is, a bound on the request head, and no WebSocket.
+
+    Three things beyond ASGI are handed on in the scope, to do at once what otherwise takes a task or two writes:
+    `body` (all of it, where it came with the head), `reply` (a whole answer) and `say` (a piece of a streamed one).
+    """
 
     user: User = ANONYMOUS
     _head_bytes = 0
@@ -76,17 +80,32 @@ class _Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._in_head:
             self._head_bytes += len(data)
-            if self._head_timer is None:
-                self._watch_head()
         super().data_received(data)
-        if self._in_head and self._head_bytes > LARGEST_HEAD and not self.transport.is_closing():
+        if not self._in_head or not self._head_bytes or self.transport.is_closing():
+            return
+        if self._head_bytes > LARGEST_HEAD:
             self.transport.write(_HEAD_TOO_LARGE)
             self.transport.close()
+        elif self._head_timer is None:  # most heads come whole, and need no timer
+            self._watch_head()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self.scope["user"] = self.user  # type: ignore[typeddict-unknown-key]
         self.scope["say"] = self.say  # type: ignore[typeddict-unknown-key]
+        self.scope["reply"] = self.reply  # type: ignore[typeddict-unknown-key]
+
+    def reply(self, scope: Any, status: int, head: bytes, body: bytes) -> bool:
+        """Writes a whole answer in one piece; False where it is for `send`, which waits, closes, or keeps the order."""
+        cycle = self.cycle
+        if (cycle.scope is not scope or cycle.response_started or cycle.disconnected or not cycle.keep_alive
+                or scope["method"] == "HEAD" or self.flow.write_paused or self.transport.is_closing()):
+            return False
+        self.transport.write(b"".join((STATUS_LINE[status], head, body)))
+        cycle.response_started = cycle.response_complete = True
+        cycle.message_event.set()
+        cycle.on_response()
+        return True
 
     def say(self, piece: bytes) -> bool:
         """Writes a piece of the answer that is being streamed, without a task; False where `send` has to wait."""
@@ -105,6 +124,8 @@ class _Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         super().on_message_complete()
         self._in_head, self._head_bytes = True, 0
+        # A body that came with its head needs no waiting for; one that is being received is not looked for here.
+        self.scope["body"] = bytes(self.cycle.body)  # type: ignore[typeddict-unknown-key]
 
     def _watch_head(self) -> None:
         self._head_timer = self.loop.call_later(HEAD_WITHIN_S, self.transport.close)
