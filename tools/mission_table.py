@@ -51,8 +51,7 @@ def page() -> str:
     shown = sum(1 for number, *_ in rows if tests[int(number)])
     lines = ["# What the tutorials describe, and the tests that show it", "",
              "<!-- Written by tools/mission_table.py (`make mission`); edit that, or docs/mission_rows.tsv. -->", "",
-             f"{shown} of {len(rows)} rows are shown by a test. Rows 151-169 (StatefulSet, Service, "
-             "DNS) belong to the workload family that comes next.", ""]
+             f"{shown} of {len(rows)} rows are shown by a test.", ""]
     for number, text, seeds in rows:
         for start, title in SECTIONS:
             if int(number) == start:
