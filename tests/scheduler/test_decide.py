@@ -128,6 +128,14 @@ def test_each_sees_the_ones_before_it_as_placed():
     assert sorted(bound(decided).values()) == ["n1", "n1", "n2", "n2"] and len(told(decided)) == 1
 
 
+def test_pods_of_one_owner_are_spread():
+    owned = [pod(f"p{i}") for i in range(3)]
+    for one in owned:
+        one["metadata"]["ownerReferences"] = [{"kind": "ReplicaSet", "name": "web", "uid": "u", "controller": True}]
+    decided = World(*(node(f"n{i}") for i in range(3)), *owned).plan()
+    assert sorted(bound(decided).values()) == ["n0", "n1", "n2"]
+
+
 def test_the_same_reason_is_told_once():
     world = World(node("n1", cpu="1"), pod("p", cpu="2"))
     said = told(world.plan())[0]
@@ -219,3 +227,4 @@ def test_what_is_taken_is_what_the_pods_take():
                          and one["status"]["phase"] not in ("Succeeded", "Failed")]
                 wanted = sum(int(one["spec"]["containers"][0]["resources"]["requests"]["cpu"]) * 1000 for one in on_it)
                 assert (room.taken.get("cpu", 0), len(room.pods)) == (wanted, len(on_it)), f"seed {seed} step {step}"
+                assert sum(room.siblings.values()) == 0, "these pods have no owner"

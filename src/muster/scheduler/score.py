@@ -1,7 +1,8 @@
 """Which of the nodes that fit is best: plain numbers, higher is better.
 
 Each part gives 0 to 100 and has upstream's weight (v1.32 default plugins): room left 1, balance between cpu
-and memory 1, preferred node affinity 2, taints that say "rather not" 3.
+and memory 1, preferred node affinity 2, apart from pods of the same controller 2 (the default spreading), taints
+that say "rather not" 3.
 """
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ def score(pod: Obj, needs: Taken, room: Room) -> float:
     tolerations = pod["spec"].get("tolerations")
     rather_not = sum(1 for taint in at(room.node, "spec.taints") or ()
                      if taint.get("effect") == PREFER_NO_SCHEDULE and not tolerates(tolerations, taint))
-    return left + balance + 2 * preferred + 3 * FULL / (1 + rather_not)
+    apart = FULL / (1 + room.siblings.get(needs.owner, 0)) if needs.owner else 0.0
+    return left + balance + 2 * preferred + 2 * apart + 3 * FULL / (1 + rather_not)
 
 
 def _share(name: str, amounts: Mapping[str, int], room: Room) -> float:

@@ -11,7 +11,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from ..api.objects import Key, Obj, annotations_of, at, condition, is_deleting, labels_of, name_of, uid_of
+from ..api.objects import (
+    Key,
+    Obj,
+    annotations_of,
+    at,
+    condition,
+    controller_of,
+    is_deleting,
+    labels_of,
+    name_of,
+    uid_of,
+)
 from ..api.placement import Amounts, HostPort, amounts_of, host_ports_of, pinned_node, requests_of
 from ..store.history import Change
 
@@ -29,6 +40,7 @@ class Taken:
     ports: tuple[HostPort, ...]
     since: str  # when it was created
     leaving: bool
+    owner: str = ""  # the uid of its controller: pods of one owner are spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +53,7 @@ class Room:
     taken: Amounts = field(default_factory=dict)
     pods: Mapping[Key, Taken] = field(default_factory=dict)
     changes: int = 0  # how often something happened here that could help a waiting pod
+    siblings: Mapping[str, int] = field(default_factory=dict)  # uid of a controller -> how many of its pods are here
 
     @property
     def ports(self) -> list[HostPort]:
@@ -50,7 +63,7 @@ class Room:
         amounts = dict(self.taken)
         for name, amount in pod.amounts.items():
             amounts[name] = amounts.get(name, 0) + amount
-        return replace(self, taken=amounts, pods={**self.pods, key: pod})
+        return replace(self, taken=amounts, pods={**self.pods, key: pod}, siblings=self._counted(pod, 1))
 
     def without_pod(self, key: Key) -> Room:
         gone = self.pods.get(key)
@@ -59,8 +72,15 @@ class Room:
         amounts = dict(self.taken)
         for name, amount in gone.amounts.items():
             amounts[name] = amounts.get(name, 0) - amount
-        return replace(self, taken=amounts, changes=self.changes + 1,
+        return replace(self, taken=amounts, changes=self.changes + 1, siblings=self._counted(gone, -1),
                        pods={other: pod for other, pod in self.pods.items() if other != key})
+
+    def _counted(self, pod: Taken, more: int) -> Mapping[str, int]:
+        if not pod.owner:
+            return self.siblings
+        count = self.siblings.get(pod.owner, 0) + more
+        others = {owner: there for owner, there in self.siblings.items() if owner != pod.owner}
+        return {**others, pod.owner: count} if count else others
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +195,8 @@ class Snapshot:
 
 def taken_by(pod: Obj) -> Taken:
     return Taken(uid_of(pod), pod["spec"].get("priority") or 0, requests_of(pod["spec"]),
-                 tuple(host_ports_of(pod["spec"])), pod["metadata"].get("creationTimestamp", ""), is_deleting(pod))
+                 tuple(host_ports_of(pod["spec"])), pod["metadata"].get("creationTimestamp", ""), is_deleting(pod),
+                 (controller_of(pod) or {}).get("uid", ""))
 
 
 def _matters(old: Obj, new: Obj) -> bool:
