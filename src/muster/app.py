@@ -92,13 +92,13 @@ class Cluster:
 
     def _controllers(self, ca_certificate: str) -> Iterable[Controller]:
         yield daemonset_controller()
+        yield deployment.controller
+        yield replica_set.controller
+        yield stateful_set.controller
         yield job.controller
         yield cron_job.controller
         yield job_orphans.controller
         yield ttl_after_finished.controller
-        yield deployment.controller
-        yield replica_set.controller
-        yield stateful_set.controller
         yield endpoint_slices.controller
         yield endpoints.controller
         yield scheduler()
@@ -212,7 +212,7 @@ async def _serve(request: Request, ready: Callable[[str, str], None], executor: 
         health = Health(ready={"informer-sync": lambda: None if cluster.is_ready else "the mirror is not filled yet"})
         api = Api(cluster.registry, clock, logs=cluster.fleet.logs, health=health, controllers=cluster.tallies)
         stopping = _stop_on_signal()
-        async with _front_door(api, request, issued) as front:
+        async with _front_door(api, request, issued) as front, _names(cluster, request) as names:
             await cluster.create_missing(bootstrap.first_objects(request.host, front.port))
             await _set_up_pools(cluster, request)
             write_kubeconfig(data.kubeconfig, front.url, issued.ca, issued.admin, issued.admin_key)
@@ -222,7 +222,7 @@ async def _serve(request: Request, ready: Callable[[str, str], None], executor: 
                         await cluster.apply(manifest.value)
                     except ApiError as error:
                         raise located(error, manifest) from None
-                data.say_running(front.url, front.port)
+                data.say_running(front.url, front.port, names)
                 _settle_memory()
                 ready(front.url, str(data.kubeconfig))
                 await stopping.wait()
@@ -249,6 +249,24 @@ async def _front_door(api: Api, request: Request, issued: Certificates) -> Async
             stack.push_async_exit(door)
             yield front
         return
+
+
+@contextlib.asynccontextmanager
+async def _names(cluster: Cluster, request: Request) -> AsyncIterator[str]:
+    """Answers questions about names where that was asked for; yields where: "127.0.0.1:5353", or ""."""
+    if request.dns_port is None:
+        yield ""
+        return
+    from .network.dns_server import serve_dns
+    door = serve_dns(cluster.mirror, request.host, request.dns_port)
+    try:
+        server = await door.__aenter__()
+    except OSError as error:
+        raise Unusable(f"can not answer DNS on {request.host}:{request.dns_port}: {error.strerror}; "
+                       "choose another one with --dns-port") from error
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_exit(door)
+        yield f"{request.host}:{server.port}"
 
 
 async def _open_store(request: Request, executor: ThreadPoolExecutor) -> Store:

@@ -27,6 +27,7 @@ class Unusable(ApiError):
 class Running:
     pid: int
     url: str
+    dns: str = ""  # host:port where it answers DNS, if it does
 
 
 class DataDirectory:
@@ -67,7 +68,7 @@ class DataDirectory:
         """The server that runs on this folder, or None."""
         try:
             said = json.loads(self._server.read_text())
-            running = Running(int(said["pid"]), str(said["url"]))
+            running = Running(int(said["pid"]), str(said["url"]), str(said.get("dns", "")))
         except (OSError, ValueError, KeyError, TypeError):
             return None
         same = said.get("started") in (None, started(running.pid))
@@ -80,9 +81,9 @@ class DataDirectory:
         except (OSError, ValueError, KeyError, TypeError):
             return 0
 
-    def say_running(self, url: str, port: int) -> None:
+    def say_running(self, url: str, port: int, dns: str = "") -> None:
         pid = os.getpid()
-        self._say({"pid": pid, "started": started(pid), "url": url, "port": port})
+        self._say({"pid": pid, "started": started(pid), "url": url, "port": port, "dns": dns})
 
     def say_stopped(self, port: int) -> None:
         """Keeps the port, so that the next start can listen there again."""

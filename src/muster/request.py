@@ -19,3 +19,4 @@ class Request:
     behaviour: Obj | None = None  # for every pool, where it was said
     files: tuple[Path, ...] = ()
     seed: int | None = None
+    dns_port: int | None = None  # answer DNS there; 0: on any free one; None: not at all

@@ -27,8 +27,9 @@ def show(data: DataDirectory) -> None:
                 ("DaemonSets", f"{len(daemonsets)}, {available} of {wanted} daemons available")]
 
     found = ask(data, look)
-    rows = [("Server", f"running (pid {running.pid})"), ("URL", running.url), ("Data", str(data.path)),
-            ("Kubeconfig", str(data.kubeconfig)), *found]
+    rows = [("Server", f"running (pid {running.pid})"), ("URL", running.url),
+            *([("DNS", running.dns)] if running.dns else ()),
+            ("Data", str(data.path)), ("Kubeconfig", str(data.kubeconfig)), *found]
     print(columns(("", ""), [(f"{name}:", text) for name, text in rows]).lstrip("\n"))
 
 
