@@ -8,7 +8,9 @@ import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cache
+from types import SimpleNamespace
 
+import orjson
 import pytest
 
 from muster.api.objects import Key, at
@@ -16,6 +18,8 @@ from muster.app import Cluster, running
 from muster.bootstrap import first_objects, node_pool
 from muster.clock import run_virtual
 from muster.scheduler import decide
+from muster.server import streams
+from muster.server.requests import Ear, WatchQuery
 from muster.store import history
 from muster.store.memory import MemoryStore
 
@@ -188,3 +192,42 @@ def test_an_object_is_encoded_once_for_all_who_ask():
         import orjson
         history.orjson = orjson
     assert encoded[id(snapshot.value)] == 1
+
+
+def test_a_change_is_encoded_once_and_its_line_put_together_once_for_all_watchers(monkeypatch):
+    """Five hundred connections are told: one encoding, one line, one write each, and no task is woken."""
+    watchers, counted = 500, Counter()
+    dumps, lines = orjson.dumps, streams.whole_lines
+    monkeypatch.setattr(history, "orjson", SimpleNamespace(
+        loads=orjson.loads, dumps=lambda value: (counted.update(["encoded"]), dumps(value))[1]))
+
+    def render(events):
+        counted["lines"] += 1
+        return lines(events)
+
+    def say(piece):
+        counted["written"] += 1
+        return True
+
+    async def told(clock):
+        async with running(Cluster(MemoryStore(), clock)) as cluster:
+            registry = cluster.registry
+            await cluster.create_missing(first_objects("127.0.0.1", 6443))
+            kind = registry.kinds.resource("configmaps")
+
+            async def watch():
+                query = WatchQuery(resource_version=str(registry.store.history.revision))
+                async for _ in registry.watch(kind, "default", query, Ear(render, say)):
+                    counted["woken"] += 1
+
+            watching = [asyncio.create_task(watch()) for _ in range(watchers)]
+            await asyncio.sleep(1)
+            counted.clear()
+            await cluster.client("kubernetes-admin").create(
+                {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "told", "namespace": "default"}})
+            await asyncio.sleep(0.5)
+            for task in watching:
+                task.cancel()
+
+    run_virtual(told, seed="costs")
+    assert counted == {"encoded": 1, "lines": 1, "written": watchers}

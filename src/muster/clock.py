@@ -10,7 +10,6 @@ import asyncio
 import random
 import selectors
 import time
-import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -19,6 +18,8 @@ Now = Callable[[], float]  # seconds since the Unix epoch
 
 # The alphabet of generated names: no vowels (no accidental words), no 0, 1 or 3 (easily misread).
 NAME_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+_UUID_FIXED = 0xF000_C000 << 48  # four bits say the version, two the variant
+_UUID_VERSION_4 = 0x4000_8000 << 48
 
 
 class Clock:
@@ -29,7 +30,9 @@ class Clock:
         self.random = random.Random(seed)
 
     def uid(self) -> str:
-        return str(uuid.UUID(int=self.random.getrandbits(128), version=4))
+        """A random UUID, version 4 (RFC 9562); its bits are put together here, a third of what `uuid` takes."""
+        text = "%032x" % (self.random.getrandbits(128) & ~_UUID_FIXED | _UUID_VERSION_4)
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
     def suffix(self, length: int = 5) -> str:
         """The end of a generated name: `filebeat-ds-` + `jcfzv`."""

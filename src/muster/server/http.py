@@ -112,7 +112,7 @@ class Api:
                 raise TooManyRequests("Too many requests, please try again later.", retry_after_s=1)
             request = Request(scope, receive)
             request.user = acting(request.user, request.headers, scope["headers"])
-            review = resolve(_REVIEWS, request.path) if request.method == "POST" else None
+            review = resolve(_REVIEWS, request.path) if request.method == "POST" and "reviews" in request.path else None
             if review is not None and not review.name:
                 return await self._review(review, request, sort)
             route = resolve(self.kinds, request.path)
@@ -238,4 +238,4 @@ def _said(verb: str, method: str) -> str:
 
 
 def _upgrades(scope: Scope) -> bool:
-    return any(name == b"upgrade" for name, _ in scope["headers"])
+    return b"upgrade" in dict(scope["headers"])
