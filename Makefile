@@ -29,9 +29,9 @@ lint: $(VENV)/.tests-ready
 mission: $(VENV)/.tests-ready
 	@$(BIN)/python tools/mission_table.py
 
-# quick figures, less than a minute in all; each file takes --help for more (docs/performance.md)
+# quick figures, less than a minute in all; `muster bench --help` says how to ask for more (docs/performance.md)
 bench: $(READY)
-	@for one in benchmarks/*.py; do $(BIN)/python $$one || exit 1; done
+	@$(BIN)/muster bench all --nodes 300 --seconds 0.5
 
 setup: $(READY)
 

@@ -41,7 +41,7 @@ def changes(place: Place, count: int) -> Iterator[bytes]:
     for number in range(count):
         name = f"map-{number:07d}"
         parts.append(place.request("PUT", f"{SPACE}/{name}", config_map(name)).split(TURN.encode()))
-    for turn, (before, after) in enumerate(itertools.cycle(parts)):
+    for turn, (before, after) in enumerate(itertools.cycle(parts), start=1):
         yield before + b"turn-%07d" % turn + after
 
 
