@@ -1,6 +1,7 @@
 """The real kubectl against a real server: one for all wire tests, each test in a namespace of its own.
 
-Without kubectl every wire test is skipped, with the reason; pytest counts them.
+Without kubectl every wire test is skipped, with the reason; pytest counts them.  A kubectl older than 1.27 (Debian
+12 has 1.20) says and does too much otherwise; with it only what is marked `any_kubectl` runs.
 """
 import itertools
 import json
@@ -19,6 +20,7 @@ import pytest
 KUBECTL = os.environ.get("KUBECTL") or shutil.which("kubectl")
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PATIENCE_S = 60
+OLDEST = (1, 27)
 NOT_READY = "node.kubernetes.io/not-ready"
 NUMBERS = ("desiredNumberScheduled", "currentNumberScheduled", "numberReady", "updatedNumberScheduled", "numberAvailable")
 _numbers = itertools.count(1)
@@ -31,6 +33,8 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.wire)
             if KUBECTL is None:
                 item.add_marker(pytest.mark.skip(reason="no kubectl on this machine"))
+            elif kubectl_version() < OLDEST and item.get_closest_marker("any_kubectl") is None:
+                item.add_marker(pytest.mark.skip(reason="these tests are for kubectl {}.{} and newer".format(*OLDEST)))
 
 
 @lru_cache
