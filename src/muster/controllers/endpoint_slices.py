@@ -35,6 +35,7 @@ from ..store.history import Change
 from .service_pods import (
     HEADLESS_LABEL,
     SERVICES,
+    WEIGHT,
     ZONE,
     address_of,
     counts,
@@ -141,7 +142,7 @@ def plan(seen: Observed, now: float) -> Plan:
         wanted = made(service, ports, endpoints)
         actions += _written(spare.pop(0), wanted) if spare else [Create(wanted)]
     actions += [_end(slice_) for slice_ in spare]
-    return Plan(actions, size=len(seen.pods) + len(seen.slices) + 1)
+    return Plan(actions, size=WEIGHT * len(seen.pods) + len(seen.slices) + 1)
 
 
 def group(seen: Observed) -> dict[Ports, Group]:

@@ -20,6 +20,7 @@ from ..store.history import Change
 from .service_pods import (
     HEADLESS_LABEL,
     SERVICES,
+    WEIGHT,
     address_of,
     counts,
     has_address,
@@ -76,7 +77,7 @@ def plan(seen: Observed, now: float) -> Plan:
         return Plan([Delete(Key(RESOURCE, namespace_of(before), name_of(before)), uid_of(before))])
     subsets, is_cut = cut(subsets_of(service, seen.pods))
     after = _made(service, before, subsets, is_cut)
-    size = len(seen.pods) + 1
+    size = WEIGHT * len(seen.pods) + 1
     if before is None:
         return Plan([Create(after)], size=size)
     if labels_of(before) == labels_of(after) and annotations_of(before) == annotations_of(after) \
