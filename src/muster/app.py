@@ -45,6 +45,7 @@ from .controllers import (
     stateful_set,
     taint_eviction,
     ttl_after_finished,
+    volume_binding,
 )
 from .controllers.daemonset import daemonset_controller
 from .controllers.garbage_collector import garbage_collector
@@ -95,6 +96,7 @@ class Cluster:
         yield deployment.controller
         yield replica_set.controller
         yield stateful_set.controller
+        yield volume_binding.controller
         yield job.controller
         yield cron_job.controller
         yield job_orphans.controller

@@ -13,6 +13,7 @@ SYSTEM_PRIORITIES = (
      "For pods the cluster can not do without, but which may move to another node."),
     ("system-node-critical", 2_000_001_000, "For pods that a node can not do without. The highest priority."),
 )
+DEFAULT_CLASS = "standard"  # of storage: claims that name no class get it
 SERVICE_IP = "10.96.0.1"  # the first address of the service range belongs to the API server
 
 
@@ -23,6 +24,9 @@ def first_objects(host: str, port: int) -> list[Obj]:
            "metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}}} for name in NAMESPACES),
         *({"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name},
            "value": value, "description": description} for name, value, description in SYSTEM_PRIORITIES),
+        {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass",
+         "metadata": {"name": DEFAULT_CLASS, "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},
+         "provisioner": "muster.dev/simulated", "reclaimPolicy": "Delete", "volumeBindingMode": "Immediate"},
         {"apiVersion": "v1", "kind": "Service",
          "metadata": {"name": "kubernetes", "namespace": "default",
                       "labels": {"component": "apiserver", "provider": "kubernetes"}},

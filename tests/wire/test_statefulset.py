@@ -35,6 +35,11 @@ def has(space, count):
     return space.until("pods", lambda there: sorted(there) == ordinals(count) and all(map(is_ready, there.values())))
 
 
+def told(space, *messages):
+    """Waits until events say all this: they are written in the background."""
+    space.until("events", lambda there: set(messages) <= {one["message"] for one in there.values()})
+
+
 @pytest.fixture
 def nginx(space):
     """The set of the example with its Service, two pods ready."""
@@ -80,8 +85,7 @@ def test_started_one_after_the_other(space):
         for ordinal in range(1, 4):
             if f"web-{ordinal}" in there:
                 assert all(is_ready(there[one]) for one in ordinals(ordinal)), "only after all before it"
-    assert space.events("SuccessfulCreate", "web") == [
-        f"create Pod {name} in StatefulSet web successful" for name in ordinals(4)]
+    told(space, *(f"create Pod {name} in StatefulSet web successful" for name in ordinals(4)))
     described = space.kubectl("describe", "sts", "web").stdout
     assert re.search(r"Replicas:\s+4 desired \| 4 total", described)
     assert re.search(r"Pods Status:\s+4 Running / 0 Waiting / 0 Succeeded / 0 Failed", described)
@@ -96,8 +100,7 @@ def test_stopped_from_the_highest(space):
     for there in has(space, 1):
         ending = [name for name, pod in there.items() if "deletionTimestamp" in pod["metadata"]]
         assert not ending or ending == [max(there)], "the next one only once the former is gone"
-    assert space.events("SuccessfulDelete", "web") == [
-        f"delete Pod web-{ordinal} in StatefulSet web successful" for ordinal in (3, 2, 1)]
+    told(space, *(f"delete Pod web-{ordinal} in StatefulSet web successful" for ordinal in (3, 2, 1)))
 
 
 def watch_until(lines, ends):
@@ -233,3 +236,112 @@ def test_what_stays_as_it_is(space):
     said = space.kubectl("patch", "sts", "web", "-p", json.dumps({"spec": {"serviceName": "x"}}), fails=True).stderr
     assert said.startswith('The StatefulSet "web" is invalid: spec: Forbidden: updates to statefulset spec for fields '
                            "other than 'replicas', 'ordinals', 'template', 'updateStrategy'")
+
+
+WWW = {"metadata": {"name": "www"}, "spec": {"accessModes": ["ReadWriteOnce"],
+                                             "resources": {"requests": {"storage": "1Gi"}}}}
+MOUNTED = {"volumeMounts": [{"name": "www", "mountPath": "/www"}]}
+
+
+def volumes(space):
+    return {name: claim["spec"].get("volumeName") for name, claim in
+            ((one["metadata"]["name"], one) for one in space.get("pvc")["items"])}
+
+
+@rows(157)
+def test_what_a_pod_keeps_follows_its_name(space):
+    space.apply(stateful_set(volumeClaimTemplates=[WWW], container=MOUNTED))
+    has(space, 2)
+    before = volumes(space)
+    assert sorted(before) == ["www-web-0", "www-web-1"] and all(before.values())
+    row = space.kubectl("get", "pvc").table[0]
+    assert list(row) == ["NAME", "STATUS", "VOLUME", "CAPACITY", "ACCESS MODES", "STORAGECLASS",
+                         "VOLUMEATTRIBUTESCLASS", "AGE"]
+    assert [row[name] for name in ("STATUS", "CAPACITY", "ACCESS MODES", "STORAGECLASS")] == [
+        "Bound", "1Gi", "RWO", "standard"]
+    space.kubectl("delete", "pod", "web-1")
+    (web_1,) = [has(space, 2)[-1]["web-1"]]
+    assert {"name": "www", "persistentVolumeClaim": {"claimName": "www-web-1"}} in web_1["spec"]["volumes"]
+    space.kubectl("scale", "sts", "web", "--replicas=1")
+    has(space, 1)
+    assert volumes(space) == before, "fewer pods leave the storage"
+    space.kubectl("scale", "sts", "web", "--replicas=3")
+    has(space, 3)
+    after = volumes(space)
+    assert {name: after[name] for name in before} == before and len(after) == 3
+    told(space, "create Claim www-web-0 Pod web-0 in StatefulSet web success")
+    space.kubectl("delete", "sts", "web")
+    space.kubectl("wait", "--for=delete", "pod", "-l", "app=web")
+    assert volumes(space) == after
+
+
+def test_storage_that_goes_along(space):
+    space.apply(stateful_set(volumeClaimTemplates=[WWW], container=MOUNTED, persistentVolumeClaimRetentionPolicy={
+        "whenScaled": "Delete", "whenDeleted": "Delete"}))
+    has(space, 2)
+    space.kubectl("scale", "sts", "web", "--replicas=1")
+    space.until("pvc", lambda there: list(there) == ["www-web-0"])
+    space.kubectl("delete", "sts", "web")
+    space.kubectl("wait", "--for=delete", "pvc", "--all")
+
+
+def test_a_claim_in_use_stays_and_its_volume_goes_with_it(space):
+    space.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", **WWW})
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "user"}, "spec": {
+        "containers": [{"name": "main", "image": "web:1", **MOUNTED}],
+        "volumes": [{"name": "www", "persistentVolumeClaim": {"claimName": "www"}}]}}
+    space.apply(pod)
+    space.until("pods", lambda there: is_ready(there.get("user", {})))
+    volume = volumes(space)["www"]
+    (row,) = space.kubectl("get", "pv", volume).table
+    assert (row["STATUS"], row["CLAIM"], row["RECLAIM POLICY"]) == ("Bound", f"{space.name}/www", "Delete")
+    space.kubectl("delete", "pvc", "www", "--wait=false")
+    (row,) = space.kubectl("get", "pvc").table
+    assert row["STATUS"] == "Terminating"
+    space.kubectl("delete", "pod", "user")
+    space.kubectl("wait", "--for=delete", "pvc/www", f"pv/{volume}")
+
+
+def test_a_claim_that_waits_for_its_volume(space):
+    name = f"{space.name}-local"
+    claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "www"},
+             "spec": {**WWW["spec"], "storageClassName": name}}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "user"}, "spec": {
+        "containers": [{"name": "main", "image": "web:1"}],
+        "volumes": [{"name": "www", "persistentVolumeClaim": {"claimName": "www"}}]}}
+    space.apply(pod)
+    space.until("pods", lambda there: 'persistentvolumeclaim "www" not found' in str(there))
+    space.apply(claim)
+    space.until("pods", lambda there: "pod has unbound immediate PersistentVolumeClaims" in json.dumps(there))
+    node = space.get("nodes")["items"][2]["metadata"]["name"]
+    space.kubectl("create", "-f", "-", given={
+        "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": {
+            "capacity": {"storage": "2Gi"}, "accessModes": ["ReadWriteOnce"], "storageClassName": name,
+            "local": {"path": "/mnt"}, "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [
+                {"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}]}]}}}})
+    there = space.until("pods", lambda there: is_ready(there.get("user", {})))[-1]
+    assert there["user"]["spec"]["nodeName"] == node
+    assert volumes(space) == {"www": name}
+    space.kubectl("delete", "pod", "user")
+    space.kubectl("delete", "pvc", "www")
+    space.cluster.until("pv", lambda there: there[name]["status"]["phase"] == "Released")
+    space.kubectl("delete", "pv", name)
+
+
+def test_the_first_consumer(space):
+    name = f"{space.name}-later"
+    space.kubectl("create", "-f", "-", given={
+        "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": name},
+        "provisioner": "muster.dev/simulated", "volumeBindingMode": "WaitForFirstConsumer"})
+    space.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "www"},
+                 "spec": {**WWW["spec"], "storageClassName": name}})
+    space.until("events", lambda there: "waiting for first consumer" in json.dumps(there))
+    (row,) = space.kubectl("get", "pvc").table
+    assert row["STATUS"] == "Pending"
+    space.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "user"}, "spec": {
+        "containers": [{"name": "main", "image": "web:1"}],
+        "volumes": [{"name": "www", "persistentVolumeClaim": {"claimName": "www"}}]}})
+    space.until("pods", lambda there: is_ready(there.get("user", {})))
+    space.kubectl("delete", "storageclass", name)
+    table = space.kubectl("get", "sc", "standard").table
+    assert table[0]["NAME"] == "standard (default)" and table[0]["RECLAIMPOLICY"] == "Delete"

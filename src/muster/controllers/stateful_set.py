@@ -23,6 +23,7 @@ from ..control.dependents import woken_by_dependent
 from ..control.plan import Action, Create, Delete, Patch, Plan, SetStatus
 from ..control.runtime import Controller
 from ..store.history import Change
+from . import stateful_set_claims
 from .readiness import NEVER, available_at
 from .stateful_set_history import History, history
 from .stateful_set_order import Rules, next_steps, rules_of, wanted_revision
@@ -33,6 +34,7 @@ from .stateful_set_pods import (
     new_pod,
     ordinal_of,
     parent_and_ordinal,
+    phase_of,
     revision_of,
 )
 
@@ -46,6 +48,7 @@ class Observed:
     revisions: Sequence[Obj] = ()
     names: Mapping[str, Obj] = field(default_factory=dict)  # every revision of the namespace
     taken: Collection[str] = ()  # the names of all pods of the namespace
+    claims: Mapping[str, Obj] = field(default_factory=dict)  # every PersistentVolumeClaim of the namespace
 
 
 # ------------------------------------------------------------------ when to look
@@ -56,8 +59,20 @@ def wakes(change: Change, mirror: Mirror) -> Iterable[Key]:
             return _woken_by_pod(change, mirror)
         case revisions.RESOURCE:
             return woken_by_dependent(change, mirror, RESOURCE, "StatefulSet")
+        case stateful_set_claims.RESOURCE:
+            return _woken_by_claim(change, mirror)
         case _:
             return (change.key,)
+
+
+def _woken_by_claim(change: Change, mirror: Mirror) -> list[Key]:
+    """A claim that goes, or comes, matters to the set whose pod it is for; its binding does not."""
+    if change.value is not None and change.previous is not None and not is_deleting(change.value):
+        return []
+    name, namespace = change.key.name, change.key.namespace
+    return [Key(RESOURCE, namespace, owner) for owner, stateful_set in mirror.in_namespace(RESOURCE, namespace).items()
+            if any(name.startswith(f"{name_of(one)}-{owner}-")
+                   for one in stateful_set["spec"].get("volumeClaimTemplates") or ())]
 
 
 def _woken_by_pod(change: Change, mirror: Mirror) -> Iterable[Key]:
@@ -82,6 +97,7 @@ def observe(mirror: Mirror, key: Key) -> Observed | None:
         revisions=owners.candidates(mirror, stateful_set, revisions.RESOURCE),
         names=mirror.in_namespace(revisions.RESOURCE, key.namespace),
         taken=mirror.in_namespace("pods", key.namespace),
+        claims=mirror.in_namespace(stateful_set_claims.RESOURCE, key.namespace),
     )
 
 
@@ -107,6 +123,7 @@ def plan(seen: Observed, now: float) -> Plan:
         *past.actions,
         *_steps(seen, pods, rules, past, now),
         *_named(stateful_set, pods),
+        *(_claimed(seen, pods, rules) if stateful_set["spec"].get("volumeClaimTemplates") else ()),
         *revisions.surplus(unused, pods, 10 if limit is None else limit),
         *_written(stateful_set, status_of(stateful_set, pods, rules, past, now)),
     ]
@@ -121,9 +138,23 @@ def _steps(seen: Observed, pods: Sequence[Obj], rules: Rules, past: History, now
         revision = wanted_revision(ordinal, rules, past)
         template = stateful_set["spec"]["template"] if revision == past.update else past.template
         pod = new_pod(stateful_set, template, revision, ordinal)
-        if name_of(pod) not in seen.taken:
+        name = name_of(pod)
+        if name not in seen.taken and not stateful_set_claims.is_leaving(stateful_set, name, seen.claims):
+            actions += stateful_set_claims.missing_claims(stateful_set, name, seen.claims)
             actions.append(Create(pod, tell=stateful_set))
     return actions
+
+
+def _claimed(seen: Observed, pods: Sequence[Obj], rules: Rules) -> list[Action]:
+    """Claims that waiting pods lack, and the owners that claims should have."""
+    stateful_set = seen.stateful_set
+    wanted = range(rules.start, rules.start + rules.replicas)
+    ordinals = {name_of(pod): ordinal_of(pod) for pod in pods}
+    actions: list[Action] = []
+    for pod in pods:
+        if phase_of(pod) == "Pending" and not is_deleting(pod) and ordinals[name_of(pod)] in wanted:
+            actions += stateful_set_claims.missing_claims(stateful_set, name_of(pod), seen.claims)
+    return actions + stateful_set_claims.owned_claims(stateful_set, pods, wanted, ordinals, seen.claims)
 
 
 def _named(stateful_set: Obj, pods: Iterable[Obj]) -> list[Action]:
@@ -176,4 +207,5 @@ def _key_of_pod(pod: Obj) -> Key:
     return Key("pods", namespace_of(pod), name_of(pod))
 
 
-controller = Controller("statefulset-controller", (RESOURCE, "pods", revisions.RESOURCE), wakes, observe, plan)
+controller = Controller("statefulset-controller", (RESOURCE, "pods", revisions.RESOURCE, stateful_set_claims.RESOURCE),
+                        wakes, observe, plan)

@@ -9,6 +9,7 @@ https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#pod-ident
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from ..api.objects import (
     Obj,
@@ -64,9 +65,18 @@ def new_pod(stateful_set: Obj, template: Obj, revision: str, ordinal: int) -> Ob
         **{field: described[field] for field in ("annotations", "finalizers") if described.get(field)},
     }
     spec = {**template["spec"], "hostname": name}
+    if claims := stateful_set["spec"].get("volumeClaimTemplates"):
+        spec["volumes"] = _with_claims(spec.get("volumes") or (), claims, name)
     if service := stateful_set["spec"].get("serviceName"):
         spec["subdomain"] = service
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+
+
+def _with_claims(volumes: Iterable[Obj], claims: Iterable[Obj], pod_name: str) -> list[Obj]:
+    """A claim takes the place of the template's volume of its name."""
+    added = {name_of(one): {"name": name_of(one), "persistentVolumeClaim": {
+        "claimName": f"{name_of(one)}-{pod_name}"}} for one in claims}
+    return [*added.values(), *(one for one in volumes if one.get("name") not in added)]
 
 
 # ------------------------------------------------------------------ its state

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from zlib import crc32
 
 from ..api.objects import Key, Obj, at, condition, name_of, namespace_of, to_time, uid_of
@@ -23,6 +23,7 @@ from .fit import Refusal, refusal
 from .preempt import Preemption, best_preemption, may_preempt
 from .score import score
 from .snapshot import Room, Snapshot, Waiting
+from .volumes import CLAIMS, CLASSES, CONFLICT, VOLUMES, VolumeNeeds, claim_names, volume_needs
 
 AT_ONCE = 2_000  # pods decided on in one look; the rest come in the next
 NAME = "default-scheduler"
@@ -34,6 +35,7 @@ class Observed:
     waiting: list[Waiting]
     rooms: Mapping[str, Room]
     more: bool = False  # pods that wait for the next look
+    volumes: Mapping[Key, VolumeNeeds] = field(default_factory=dict)  # of the pods that have claims
 
 
 def plan(seen: Observed, now: float) -> Plan:
@@ -44,9 +46,16 @@ def plan(seen: Observed, now: float) -> Plan:
         if one.pod["spec"].get("schedulingGates"):
             actions.extend(_gated(one, now))
             continue
+        volumes = seen.volumes.get(one.key)
+        if volumes is not None and volumes.why_not:
+            actions.extend(_nowhere(one, volumes.why_not, len(rooms), now))
+            continue
         candidates = _candidates(one, rooms)
         looked_at += len(candidates)
         refusals = {room.name: refusal(one.pod, one.needs, room) for room in candidates}
+        if volumes is not None:
+            refusals = {room.name: refusals[room.name] or (None if volumes.allows(room.node) else Refusal((CONFLICT,)))
+                        for room in candidates}
         best = _best(one, [room for room in candidates if refusals[room.name] is None])
         if best is not None:
             rooms[best.name] = best.with_pod(one.key, one.needs)
@@ -88,8 +97,18 @@ def _no_place(one: Waiting, rooms: dict[str, Room], candidates: list[Room],
             victim = {"apiVersion": "v1", "kind": "Pod",
                       "metadata": {"name": key.name, "namespace": key.namespace, "uid": taken.uid}}
             yield Tell(victim, "Normal", "Preempted", f"Preempted by pod {uid_of(one.pod)} on node {found.node}")
+    yield from _told(one, message, now, {"nominatedNodeName": found.node} if found is not None else {})
+
+
+def _nowhere(one: Waiting, why: str, total: int, now: float) -> Iterable[Action]:
+    """No node will do, whatever it is like."""
+    text = f"0/{total} nodes are available"
+    message = f"{text}: {why}. preemption: {text}: {total} Preemption is not helpful for scheduling."
+    yield from _told(one, message, now, {})
+
+
+def _told(one: Waiting, message: str, now: float, nominated: Obj) -> Iterable[Action]:
     old = condition(one.pod, "PodScheduled")
-    nominated = {"nominatedNodeName": found.node} if found is not None else {}
     if old is None or old.get("message") != message or nominated:
         yield _unscheduled(one, "Unschedulable", message, now, nominated)
         yield Tell(one.pod, "Warning", "FailedScheduling", message)
@@ -145,7 +164,10 @@ def scheduler() -> Controller:
     snapshot = Snapshot()
 
     def wakes(change: Change, mirror: Mirror) -> Iterable[str]:
-        if change.key.resource in ("nodes", "pods") and snapshot.apply(change):
+        if change.key.resource in ("nodes", "pods"):
+            if snapshot.apply(change):
+                yield NAME
+        elif snapshot.try_those_with_claims():
             yield NAME
 
     def observe(mirror: Mirror, key: str) -> Observed | None:
@@ -154,9 +176,11 @@ def scheduler() -> Controller:
             return None
         for one in ready[:AT_ONCE]:
             snapshot.tried(one.key)  # one that is bound leaves the list; the others wait for something that helps
-        return Observed(ready[:AT_ONCE], snapshot.rooms, more=len(ready) > AT_ONCE)
+        volumes = {one.key: volume_needs(one.pod, mirror) for one in ready[:AT_ONCE] if claim_names(one.pod)}
+        return Observed(ready[:AT_ONCE], snapshot.rooms, more=len(ready) > AT_ONCE, volumes=volumes)
 
-    return Controller(NAME, ("nodes", "pods"), wakes, observe, plan, workers=1, account="kube-scheduler")
+    return Controller(NAME, ("nodes", "pods", CLAIMS, VOLUMES, CLASSES), wakes, observe, plan, workers=1,
+                      account="kube-scheduler")
 
 
 def _importance(one: Waiting) -> tuple[int, str, str, str]:

@@ -120,6 +120,14 @@ class Snapshot:
         if (one := self.waiting.get(key)) is not None:
             self.waiting[key] = replace(one, tried=self._helpful(one))
 
+    def try_those_with_claims(self) -> bool:
+        """A claim, a volume or a class has changed: the pods that may wait for one are tried again, if any."""
+        found = [one for one in self.waiting.values()
+                 if any(volume.get("persistentVolumeClaim") for volume in one.pod["spec"].get("volumes") or ())]
+        for one in found:
+            self.waiting[one.key] = replace(one, tried=-1)
+        return bool(found)
+
     def _helpful(self, one: Waiting) -> int:
         if one.only_on is None:
             return self.changes

@@ -20,6 +20,8 @@ from .limit_range import LIMIT_RANGE
 from .namespace import NAMESPACE
 from .node import NODE
 from .node_pool import NODE_POOL
+from .persistent_volume import PERSISTENT_VOLUME
+from .persistent_volume_claim import PERSISTENT_VOLUME_CLAIM
 from .pod import POD
 from .pod_template import POD_TEMPLATE
 from .priority_class import PRIORITY_CLASS
@@ -30,11 +32,12 @@ from .secret import SECRET
 from .service import SERVICE
 from .service_account import SERVICE_ACCOUNT
 from .stateful_set import STATEFUL_SET
+from .storage_class import STORAGE_CLASS
 
 BUILT_IN: tuple[Kind, ...] = (
     JOB, CRON_JOB,
     POD, POD_TEMPLATE, DAEMONSET, DEPLOYMENT, REPLICA_SET, STATEFUL_SET, CONTROLLER_REVISION,
-    PRIORITY_CLASS, RUNTIME_CLASS,
+    PRIORITY_CLASS, RUNTIME_CLASS, STORAGE_CLASS, PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM,
     NAMESPACE, NODE, CONFIG_MAP, SECRET, SERVICE, ENDPOINTS, SERVICE_ACCOUNT, EVENT, LIMIT_RANGE, RESOURCE_QUOTA,
     ENDPOINT_SLICE, NEWER_EVENT, LEASE, SELF_SUBJECT_ACCESS_REVIEW, NODE_POOL,
 )

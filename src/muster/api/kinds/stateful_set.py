@@ -4,7 +4,7 @@ https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/
 """
 from __future__ import annotations
 
-from ..defaults import filled, inside
+from ..defaults import each, filled, inside
 from ..objects import Obj, at
 from ..tables import AGE, NAME
 from ..validation.stateful_set import (
@@ -12,7 +12,7 @@ from ..validation.stateful_set import (
     validate_stateful_set_status_update,
     validate_stateful_set_update,
 )
-from . import workload_columns
+from . import persistent_volume_claim, workload_columns
 from .kind import Column, Kind, Subresource
 from .pod_defaults import pod_template_defaults
 from .pod_warnings import template_warnings
@@ -36,7 +36,13 @@ def _spec_defaults(spec: Obj) -> Obj:
     if not all(map(retention.get, KEEP_CLAIMS)):
         said = {field: value for field, value in retention.items() if value}
         spec = {**spec, "persistentVolumeClaimRetentionPolicy": {**KEEP_CLAIMS, **said}}
+    spec = each(spec, "volumeClaimTemplates", _claim_defaults)
     return filled(spec, replicas=1, revisionHistoryLimit=10)
+
+
+def _claim_defaults(claim: Obj) -> Obj:
+    claim = filled(persistent_volume_claim.defaults(claim), apiVersion="v1", kind="PersistentVolumeClaim")
+    return claim if claim.get("status") else {**claim, "status": {"phase": "Pending"}}
 
 
 def _strategy_defaults(strategy: Obj) -> Obj:

@@ -4,13 +4,23 @@ https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/
 """
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from .. import names
 from ..causes import Cause, forbidden, invalid, not_supported, required, shown
 from ..errors import BadRequest
-from ..objects import Obj, at
+from ..objects import Obj, at, with_
 from ..selectors import from_label_selector
 from .int_or_percent import is_zero, validate_at_most_all, validate_not_negative
-from .metadata import not_negative, validate_label_selector, validate_metadata, validate_metadata_update
+from .metadata import (
+    complain,
+    not_negative,
+    validate_label_selector,
+    validate_metadata,
+    validate_metadata_update,
+)
 from .pod import validate_pod_template
+from .storage import validate_claim_spec
 
 MAY_CHANGE = ("replicas", "ordinals", "template", "updateStrategy", "revisionHistoryLimit",
               "persistentVolumeClaimRetentionPolicy", "minReadySeconds")
@@ -90,15 +100,19 @@ def _selector(spec: Obj, wrong: list[Cause]) -> None:
         wrong.append(invalid("spec.selector", selector, ""))
 
 
-def _claims(claims: list[Obj] | tuple[()], wrong: list[Cause]) -> None:
-    """No volumes are kept yet: better refused than lost with the first pod."""
-    if claims:
-        wrong.append(forbidden("spec.volumeClaimTemplates", "Muster does not serve PersistentVolumeClaims yet; "
-                               "leave the templates out and give the pod an emptyDir volume of the same name"))
+def _claims(claims: Sequence[Obj], wrong: list[Cause]) -> None:
+    for index, claim in enumerate(claims):
+        path = f"spec.volumeClaimTemplates[{index}]"
+        name = at(claim, "metadata.name", "")
+        if not name:
+            wrong.append(required(f"{path}.metadata.name"))
+        else:
+            wrong += complain(f"{path}.metadata.name", name, names.is_dns_label(name))
+        validate_claim_spec(claim.get("spec") or {}, f"{path}.spec", wrong)
 
 
 def _template(spec: Obj, wrong: list[Cause]) -> None:
-    template = spec.get("template") or {}
+    template = _with_volumes(spec.get("template") or {}, spec.get("volumeClaimTemplates") or ())
     validate_pod_template(template, "spec.template", wrong)
     pod = template.get("spec") or {}
     if pod.get("restartPolicy") != "Always":
@@ -106,6 +120,17 @@ def _template(spec: Obj, wrong: list[Cause]) -> None:
     if pod.get("activeDeadlineSeconds") is not None:
         wrong.append(forbidden("spec.template.spec.activeDeadlineSeconds",
                                "activeDeadlineSeconds in StatefulSet is not Supported"))
+
+
+def _with_volumes(template: Obj, claims: Sequence[Obj]) -> Obj:
+    """The template as its pods will have it: containers may mount what the claims bring."""
+    added = [{"name": at(claim, "metadata.name", ""), "persistentVolumeClaim": {"claimName": "of-the-pod"}}
+             for claim in claims if at(claim, "metadata.name")]
+    if not added:
+        return template
+    named = {one["name"] for one in added}
+    volumes = [one for one in at(template, "spec.volumes", []) if one.get("name") not in named]
+    return with_(template, "spec.volumes", [*volumes, *added])
 
 
 def validate_stateful_set_update(new: Obj, old: Obj) -> list[Cause]:

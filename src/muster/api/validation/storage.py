@@ -1,0 +1,156 @@
+"""Claims, volumes and classes: what each must say, and what may change later.
+
+https://kubernetes.io/docs/concepts/storage/persistent-volumes/
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .. import names, quantities
+from ..causes import Cause, forbidden, invalid, not_supported, required
+from ..objects import Obj, at
+from .metadata import (
+    complain,
+    immutable,
+    validate_label_selector,
+    validate_metadata,
+    validate_metadata_update,
+)
+
+ACCESS_MODES = ("ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod")
+VOLUME_MODES = ("Block", "Filesystem")
+RECLAIM_POLICIES = ("Delete", "Recycle", "Retain")
+BINDING_MODES = ("Immediate", "WaitForFirstConsumer")
+SOURCES = ("awsElasticBlockStore", "azureDisk", "azureFile", "cephfs", "cinder", "csi", "fc", "flexVolume", "flocker",
+           "gcePersistentDisk", "glusterfs", "hostPath", "iscsi", "local", "nfs", "photonPersistentDisk",
+           "portworxVolume", "quobyte", "rbd", "scaleIO", "storageos", "vsphereVolume")
+_CLAIM_FIXED = ("spec is immutable after creation except resources.requests and volumeAttributesClassName for "
+                "bound claims")
+_NO_RESIZE = ("only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must "
+              "support resize")
+
+
+def validate_claim(claim: Obj) -> list[Cause]:
+    wrong = validate_metadata(claim, namespaced=True)
+    validate_claim_spec(claim.get("spec") or {}, "spec", wrong)
+    return wrong
+
+
+def validate_claim_spec(spec: Obj, path: str, wrong: list[Cause]) -> None:
+    _modes(spec.get("accessModes") or (), f"{path}.accessModes", wrong)
+    validate_label_selector(spec.get("selector"), f"{path}.selector", wrong)
+    wanted = at(spec, "resources.requests", {}).get("storage")
+    if wanted is None:
+        wrong.append(required(f"{path}.resources[storage]"))
+    else:
+        _positive(wanted, f"{path}.resources[storage]", wrong)
+    _class_name(spec.get("storageClassName"), path, wrong)
+    _volume_mode(spec.get("volumeMode"), path, wrong)
+
+
+def _modes(modes: Sequence[str], path: str, wrong: list[Cause]) -> None:
+    if not modes:
+        wrong.append(required(path, "at least 1 access mode is required"))
+    wrong += [not_supported(path, mode, ACCESS_MODES) for mode in modes if mode not in ACCESS_MODES]
+    if "ReadWriteOncePod" in modes and len(set(modes)) > 1:
+        wrong.append(forbidden(path, "may not use ReadWriteOncePod with other access modes"))
+
+
+def _positive(amount: str, path: str, wrong: list[Cause]) -> None:
+    if quantities.parse(amount) <= 0:
+        wrong.append(invalid(path, amount, "must be greater than zero"))
+
+
+def _class_name(name: str | None, path: str, wrong: list[Cause]) -> None:
+    if name:
+        wrong += complain(f"{path}.storageClassName", name, names.is_dns_subdomain(name))
+
+
+def _volume_mode(mode: str | None, path: str, wrong: list[Cause]) -> None:
+    if mode is not None and mode not in VOLUME_MODES:
+        wrong.append(not_supported(f"{path}.volumeMode", mode, VOLUME_MODES))
+
+
+def validate_claim_update(new: Obj, old: Obj) -> list[Cause]:
+    """A volume may be named where none was, and a class where none was said (KEP-3333)."""
+    wrong = validate_metadata_update(new, old)
+    after, before = new.get("spec") or {}, old.get("spec") or {}
+    if after is before:
+        return wrong
+    free = {field for field in ("volumeName", "storageClassName") if before.get(field) in (None, "")}
+    if before.get("storageClassName") == "":
+        free.discard("storageClassName")
+    fixed = {"resources"} | free
+    if _without(after, fixed) != _without(before, fixed):
+        return [*wrong, forbidden("spec", _CLAIM_FIXED)]
+    if at(after, "resources.requests") != at(before, "resources.requests"):
+        wrong.append(forbidden("spec.resources.requests.storage", _NO_RESIZE))
+    return wrong
+
+
+def _without(spec: Obj, fields: set[str]) -> Obj:
+    return {field: value for field, value in spec.items() if field not in fields and value is not None}
+
+
+def validate_volume(volume: Obj) -> list[Cause]:
+    wrong = validate_metadata(volume, namespaced=False)
+    spec = volume.get("spec") or {}
+    _modes(spec.get("accessModes") or (), "spec.accessModes", wrong)
+    capacity = spec.get("capacity") or {}
+    if not capacity:
+        wrong.append(required("spec.capacity"))
+    elif "storage" not in capacity or len(capacity) > 1:
+        wrong.append(not_supported("spec.capacity", capacity, ("storage",)))
+    else:
+        _positive(capacity["storage"], "spec.capacity[storage]", wrong)
+    policy = spec.get("persistentVolumeReclaimPolicy")
+    if policy not in RECLAIM_POLICIES:
+        wrong.append(not_supported("spec.persistentVolumeReclaimPolicy", policy or "", RECLAIM_POLICIES))
+    given = [field for field in SOURCES if spec.get(field) is not None]
+    if not given:
+        wrong.append(required("spec", "must specify a volume type"))
+    wrong += [forbidden(f"spec.{field}", "may not specify more than 1 volume type") for field in given[1:]]
+    if given[:1] == ["local"] and at(spec, "nodeAffinity.required") is None:
+        wrong.append(required("spec.nodeAffinity", "Local volume requires node affinity"))
+    _class_name(spec.get("storageClassName"), "spec", wrong)
+    _volume_mode(spec.get("volumeMode"), "spec", wrong)
+    return wrong
+
+
+def validate_volume_update(new: Obj, old: Obj) -> list[Cause]:
+    wrong = validate_metadata_update(new, old)
+    after, before = new.get("spec") or {}, old.get("spec") or {}
+    if after is before:
+        return wrong
+    if any(after.get(field) != before.get(field) for field in SOURCES):
+        wrong.append(forbidden("spec.persistentvolumesource",
+                               "spec.persistentvolumesource is immutable after creation"))
+    wrong += immutable(after.get("volumeMode"), before.get("volumeMode"), "spec.volumeMode")
+    if before.get("nodeAffinity") is not None:
+        wrong += immutable(after.get("nodeAffinity"), before["nodeAffinity"], "spec.nodeAffinity")
+    return wrong
+
+
+def validate_class(found: Obj) -> list[Cause]:
+    wrong = validate_metadata(found, namespaced=False)
+    provisioner = found.get("provisioner") or ""
+    if not provisioner:
+        wrong.append(required("provisioner"))
+    elif complaints := names.is_qualified_name(provisioner.lower()):
+        wrong += complain("provisioner", provisioner, complaints)
+    if found.get("reclaimPolicy") not in ("Delete", "Retain"):
+        wrong.append(not_supported("reclaimPolicy", found.get("reclaimPolicy") or "", ("Delete", "Retain")))
+    mode = found.get("volumeBindingMode")
+    if mode is None:
+        wrong.append(required("volumeBindingMode"))
+    elif mode not in BINDING_MODES:
+        wrong.append(not_supported("volumeBindingMode", mode, BINDING_MODES))
+    return wrong
+
+
+def validate_class_update(new: Obj, old: Obj) -> list[Cause]:
+    wrong = validate_metadata_update(new, old)
+    for field in ("parameters", "provisioner", "reclaimPolicy"):
+        if (new.get(field) or None) != (old.get(field) or None):
+            wrong.append(forbidden(field, f"updates to {field} are forbidden."))
+    return wrong + immutable(new.get("volumeBindingMode"), old.get("volumeBindingMode"), "volumeBindingMode")
