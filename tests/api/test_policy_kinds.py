@@ -1,7 +1,6 @@
 """LimitRange, ResourceQuota, Lease, SelfSubjectAccessReview, ServiceAccount; and what holds for every row."""
 import pytest
 
-from muster.api.kinds.authorization import SELF_SUBJECT_ACCESS_REVIEW
 from muster.api.kinds.built_in import BUILT_IN
 from muster.api.kinds.catalogue import Kinds
 from muster.api.kinds.lease import LEASE
@@ -81,14 +80,6 @@ def test_a_lease():
         "spec.leaseDurationSeconds: Invalid value: 0: must be greater than 0",
         "spec.leaseTransitions: Invalid value: -1: must be greater than or equal to 0"]
     assert table(LEASE, [named(spec={"holderIdentity": "n1"})], 0)["rows"][0]["cells"] == ["x", "n1", "<unknown>"]
-
-
-def test_a_question_is_about_objects_or_paths():
-    ask = SELF_SUBJECT_ACCESS_REVIEW.validate
-    assert ask({"spec": {"resourceAttributes": {"verb": "get"}}}) == []
-    assert told(ask({"spec": {}})) == ["spec.resourceAttributes: Invalid value: null: "
-                                       "exactly one of nonResourceAttributes or resourceAttributes must be specified"]
-    assert len(ask({"spec": {"resourceAttributes": {}, "nonResourceAttributes": {}}})) == 1
 
 
 def test_a_service_account_counts_its_secrets():
