@@ -11,7 +11,7 @@ from ..validation.cron_job import validate_cron_job, validate_cron_job_update, v
 from ..validation.metadata import validate_metadata_update
 from . import workload_columns
 from .job import template_defaults
-from .kind import Column, Kind, Subresource
+from .kind import STATUS, Column, Kind
 
 
 def defaults(cron_job: Obj) -> Obj:
@@ -45,7 +45,7 @@ CRON_JOB = Kind(
     definition="io.k8s.api.batch.v1.CronJob",
     short_names=("cj",),
     categories=("all",),
-    subresources=(Subresource("status", fields=("status",)),),
+    subresources=(STATUS,),
     columns=(
         NAME,
         Column("Schedule", lambda one, now: at(one, "spec.schedule", ""), description="When it runs, in cron's form."),
@@ -56,10 +56,7 @@ CRON_JOB = Kind(
                description="Jobs that have not ended."),
         Column("Last Schedule", _last_schedule, description="Time since a job was made on schedule."),
         AGE,
-        Column("Containers", workload_columns.containers("spec.jobTemplate.spec.template.spec"), priority=1,
-               description="The names of the template's containers."),
-        Column("Images", workload_columns.images("spec.jobTemplate.spec.template.spec"), priority=1,
-               description="The images of the template's containers."),
+        *workload_columns.of_template("spec.jobTemplate.spec.template.spec"),
         Column("Selector", lambda one, now: workload_columns.selector_text(at(one, "spec.jobTemplate.spec.selector"))
                if at(one, "spec.jobTemplate.spec.selector") else NONE, priority=1,
                description="The pods that belong to it."),

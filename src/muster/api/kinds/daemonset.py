@@ -18,7 +18,7 @@ from ..validation.daemonset import (
     validate_daemonset_update,
 )
 from . import workload_columns
-from .kind import Column, Kind, Subresource
+from .kind import STATUS, Column, Kind
 from .pod_defaults import pod_template_defaults
 from .pod_warnings import template_warnings
 
@@ -89,7 +89,7 @@ DAEMONSET = Kind(
     definition="io.k8s.api.apps.v1.DaemonSet",
     short_names=("ds",),
     categories=("all",),
-    subresources=(Subresource("status", fields=("status",)),),
+    subresources=(STATUS,),
     columns=(
         NAME,
         Column("Desired", _number("desiredNumberScheduled"), "integer",
@@ -104,11 +104,8 @@ DAEMONSET = Kind(
                description="Nodes whose daemon pod has been ready for minReadySeconds."),
         Column("Node Selector", _node_selector, description="The labels a node must carry."),
         AGE,
-        Column("Containers", workload_columns.containers("spec.template.spec"), priority=1,
-               description="The names of the template's containers."),
-        Column("Images", workload_columns.images("spec.template.spec"), priority=1,
-               description="The images of the template's containers."),
-        Column("Selector", workload_columns.selector, priority=1, description="The pods that belong to it."),
+        *workload_columns.of_template("spec.template.spec"),
+        workload_columns.SELECTOR,
     ),
     defaults=defaults,
     prepare_create=prepare_create,

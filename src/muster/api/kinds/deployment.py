@@ -12,7 +12,7 @@ from ..tables import AGE, NAME
 from ..validation.deployment import validate_deployment, validate_deployment_status_update
 from ..validation.replicated import validate_selector_stays
 from . import workload_columns
-from .kind import Column, Kind, Subresource
+from .kind import SCALE, STATUS, Column, Kind
 from .pod_defaults import pod_template_defaults
 from .pod_warnings import template_warnings
 
@@ -51,32 +51,22 @@ def _number(field: str) -> Callable[[Obj, float], int]:
     return lambda deployment, now: at(deployment, f"status.{field}", 0)
 
 
-def _ready(deployment: Obj, now: float) -> str:
-    return f"{at(deployment, 'status.readyReplicas', 0)}/{at(deployment, 'spec.replicas', 0)}"
-
-
 DEPLOYMENT = Kind(
     group="apps", version="v1", name="Deployment", plural="deployments", singular="deployment", namespaced=True,
     definition="io.k8s.api.apps.v1.Deployment",
     short_names=("deploy",),
     categories=("all",),
-    subresources=(
-        Subresource("scale", kind="Scale", group="autoscaling", version="v1"),
-        Subresource("status", fields=("status",)),
-    ),
+    subresources=(SCALE, STATUS),
     columns=(
         NAME,
-        Column("Ready", _ready, description="Pods that are ready, of those that are wanted."),
+        Column("Ready", workload_columns.ready_of_wanted, description="Pods that are ready, of those that are wanted."),
         Column("Up-to-date", _number("updatedReplicas"), "integer",
                description="Pods of the template as it is now."),
         Column("Available", _number("availableReplicas"), "integer",
                description="Pods that have been ready for minReadySeconds."),
         AGE,
-        Column("Containers", workload_columns.containers("spec.template.spec"), priority=1,
-               description="The names of the template's containers."),
-        Column("Images", workload_columns.images("spec.template.spec"), priority=1,
-               description="The images of the template's containers."),
-        Column("Selector", workload_columns.selector, priority=1, description="The pods that belong to it."),
+        *workload_columns.of_template("spec.template.spec"),
+        workload_columns.SELECTOR,
     ),
     # Annotations count too, as upstream: what they say goes on to the ReplicaSets.
     generation_fields=("spec", "metadata.annotations"),

@@ -12,7 +12,7 @@ from ..objects import Obj, at, from_time, is_deleting, is_true, name_of, uid_of
 from ..tables import AGE, NAME, age
 from ..validation.job import validate_job, validate_job_status_update, validate_job_update
 from . import workload_columns
-from .kind import Column, Kind, Subresource
+from .kind import STATUS, Column, Kind
 from .pod_defaults import pod_template_defaults
 from .pod_warnings import template_warnings
 
@@ -103,18 +103,15 @@ JOB = Kind(
     group="batch", version="v1", name="Job", plural="jobs", singular="job", namespaced=True,
     definition="io.k8s.api.batch.v1.Job",
     categories=("all",),
-    subresources=(Subresource("status", fields=("status",)),),
+    subresources=(STATUS,),
     columns=(
         NAME,
         Column("Status", _status, description="Complete, Failed, Suspended, Terminating or Running."),
         Column("Completions", _completions, description="Pods that succeeded, of those that should."),
         Column("Duration", _duration, description="How long it has run, or ran."),
         AGE,
-        Column("Containers", workload_columns.containers("spec.template.spec"), priority=1,
-               description="The names of the template's containers."),
-        Column("Images", workload_columns.images("spec.template.spec"), priority=1,
-               description="The images of the template's containers."),
-        Column("Selector", workload_columns.selector, priority=1, description="The pods that belong to it."),
+        *workload_columns.of_template("spec.template.spec"),
+        workload_columns.SELECTOR,
     ),
     selectable={"status.successful": lambda job: str(at(job, "status.succeeded", 0))},
     defaults=defaults,

@@ -53,6 +53,10 @@ class Subresource:
     validate: Callable[[Obj, Obj], list[Cause]] | None = None
 
 
+SCALE = Subresource("scale", kind="Scale", group="autoscaling", version="v1")
+STATUS = Subresource("status", fields=("status",))
+
+
 def _same(obj: Obj) -> Obj:
     return obj
 

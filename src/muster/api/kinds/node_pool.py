@@ -23,7 +23,7 @@ from ..validation.metadata import (
     validate_metadata_update,
 )
 from ..validation.node import validate_taints
-from .kind import Column, Kind, Subresource
+from .kind import SCALE, STATUS, Column, Kind
 
 MOST_NODES = 20_000
 DEFAULT_REPLICAS = 1
@@ -169,10 +169,7 @@ def _count(path: str) -> Any:
 NODE_POOL = Kind(
     group="muster.dev", version="v1alpha1", name="NodePool", plural="nodepools", singular="nodepool",
     namespaced=False, definition=_DEFINITION, short_names=("np",),
-    subresources=(
-        Subresource("scale", kind="Scale", group="autoscaling", version="v1"),
-        Subresource("status", fields=("status",)),
-    ),
+    subresources=(SCALE, STATUS),
     columns=(
         NAME,
         Column("Machine_Type", path_cell("spec.template.machineType"), description="What machines these are."),

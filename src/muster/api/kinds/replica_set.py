@@ -10,7 +10,7 @@ from ..tables import AGE, NAME
 from ..validation.replica_set import validate_replica_set, validate_replica_set_status_update
 from ..validation.replicated import validate_selector_stays
 from . import workload_columns
-from .kind import Column, Kind, Subresource
+from .kind import SCALE, STATUS, Column, Kind
 from .pod_defaults import pod_template_defaults
 from .pod_warnings import template_warnings
 
@@ -34,10 +34,7 @@ REPLICA_SET = Kind(
     definition="io.k8s.api.apps.v1.ReplicaSet",
     short_names=("rs",),
     categories=("all",),
-    subresources=(
-        Subresource("scale", kind="Scale", group="autoscaling", version="v1"),
-        Subresource("status", fields=("status",)),
-    ),
+    subresources=(SCALE, STATUS),
     columns=(
         NAME,
         Column("Desired", lambda obj, now: at(obj, "spec.replicas", 0), "integer", description="Pods that are wanted."),
@@ -45,11 +42,8 @@ REPLICA_SET = Kind(
         Column("Ready", lambda obj, now: at(obj, "status.readyReplicas", 0), "integer",
                description="Pods of these that are ready."),
         AGE,
-        Column("Containers", workload_columns.containers("spec.template.spec"), priority=1,
-               description="The names of the template's containers."),
-        Column("Images", workload_columns.images("spec.template.spec"), priority=1,
-               description="The images of the template's containers."),
-        Column("Selector", workload_columns.selector, priority=1, description="The pods that belong to it."),
+        *workload_columns.of_template("spec.template.spec"),
+        workload_columns.SELECTOR,
     ),
     defaults=defaults,
     prepare_create=prepare_create,

@@ -5,7 +5,7 @@ https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/
 from __future__ import annotations
 
 from ..defaults import each, filled, inside
-from ..objects import Obj, at
+from ..objects import Obj
 from ..tables import AGE, NAME
 from ..validation.stateful_set import (
     validate_stateful_set,
@@ -13,7 +13,7 @@ from ..validation.stateful_set import (
     validate_stateful_set_update,
 )
 from . import persistent_volume_claim, workload_columns
-from .kind import Column, Kind, Subresource
+from .kind import SCALE, STATUS, Column, Kind
 from .pod_defaults import pod_template_defaults
 from .pod_warnings import template_warnings
 
@@ -63,27 +63,17 @@ def prepare_update(new: Obj, old: Obj) -> Obj:
     return {**new, "status": old.get("status") or NO_STATUS}
 
 
-def _ready(stateful_set: Obj, now: float) -> str:
-    return f"{at(stateful_set, 'status.readyReplicas', 0)}/{at(stateful_set, 'spec.replicas', 0)}"
-
-
 STATEFUL_SET = Kind(
     group="apps", version="v1", name="StatefulSet", plural="statefulsets", singular="statefulset", namespaced=True,
     definition="io.k8s.api.apps.v1.StatefulSet",
     short_names=("sts",),
     categories=("all",),
-    subresources=(
-        Subresource("scale", kind="Scale", group="autoscaling", version="v1"),
-        Subresource("status", fields=("status",)),
-    ),
+    subresources=(SCALE, STATUS),
     columns=(
         NAME,
-        Column("Ready", _ready, description="Pods that are ready, of those that are wanted."),
+        Column("Ready", workload_columns.ready_of_wanted, description="Pods that are ready, of those that are wanted."),
         AGE,
-        Column("Containers", workload_columns.containers("spec.template.spec"), priority=1,
-               description="The names of the template's containers."),
-        Column("Images", workload_columns.images("spec.template.spec"), priority=1,
-               description="The images of the template's containers."),
+        *workload_columns.of_template("spec.template.spec"),
     ),
     defaults=defaults,
     prepare_create=prepare_create,

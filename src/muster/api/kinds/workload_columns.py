@@ -1,4 +1,4 @@
-"""Cells that the kinds with a pod template share: containers, images, selectors."""
+"""What the kinds with a pod template print alike: containers, images, selectors, pods ready of those wanted."""
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -8,6 +8,7 @@ from ..errors import BadRequest
 from ..objects import Obj, at
 from ..selectors import from_label_selector
 from ..tables import NONE
+from .kind import Column
 
 
 def containers(path: str) -> Any:
@@ -33,3 +34,17 @@ def selector_text(selector: Mapping[str, Any] | None) -> str:
 
 def selector(obj: Obj, now: float) -> str:
     return selector_text(at(obj, "spec.selector"))
+
+
+def ready_of_wanted(obj: Obj, now: float) -> str:
+    """`2/3`: pods that are ready, of those that are wanted."""
+    return f"{at(obj, 'status.readyReplicas', 0)}/{at(obj, 'spec.replicas', 0)}"
+
+
+def of_template(path: str) -> tuple[Column, Column]:
+    """CONTAINERS and IMAGES, which `-o wide` adds, of the pod spec at `path`."""
+    return (Column("Containers", containers(path), priority=1, description="The names of the template's containers."),
+            Column("Images", images(path), priority=1, description="The images of the template's containers."))
+
+
+SELECTOR = Column("Selector", selector, priority=1, description="The pods that belong to it.")
