@@ -203,9 +203,10 @@ async def _serve(request: Request, ready: Callable[[str, str], None], executor: 
     from .server.health import Health
     from .server.http import Api
 
-    data, clock = request.data, Clock(seed=request.seed)
+    data = request.data
     manifests = [one for file in request.files for one in read_manifests(file)]
     store = await _open_store(request, executor)
+    clock = Clock(seed=_seed(request.seed, store))
     try:
         issued = certificates.prepare(data.certificates, clock.now(), [request.host])
         cluster = Cluster(store, clock, ca_certificate=issued.ca.decode())
@@ -269,6 +270,12 @@ async def _names(cluster: Cluster, request: Request) -> AsyncIterator[str]:
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_exit(door)
         yield f"{request.host}:{server.port}"
+
+
+def _seed(seed: int | None, store: Store) -> int | str | None:
+    """What to draw from.  A cluster that goes on must not be given the uids and names that it has given out before."""
+    revision = store.history.revision
+    return f"{seed} from {revision}" if seed is not None and revision else seed
 
 
 async def _open_store(request: Request, executor: ThreadPoolExecutor) -> Store:

@@ -23,24 +23,35 @@ _UUID_VERSION_4 = 0x4000_8000 << 48
 
 
 class Clock:
-    """`now`, and everything drawn by chance, from one seed."""
+    """`now`, and everything drawn by chance, from one seed.
+
+    Each part draws from a generator of its own, and so does each resource: what one of them is given does not
+    depend on how often another was drawn for.  (A story about pods stays as it is when a Service is added to it.)
+    """
 
     def __init__(self, now: Now = time.time, seed: int | str | None = None):
         self.now = now
-        self.random = random.Random(seed)
+        self._seed = random.SystemRandom().getrandbits(128) if seed is None else seed
+        self._of: dict[str, random.Random] = {}  # resource -> what its names and uids are drawn from
 
-    def uid(self) -> str:
+    def uid(self, resource: str) -> str:
         """A random UUID, version 4 (RFC 9562); its bits are put together here, a third of what `uuid` takes."""
-        text = "%032x" % (self.random.getrandbits(128) & ~_UUID_FIXED | _UUID_VERSION_4)
+        text = "%032x" % (self._chance(resource).getrandbits(128) & ~_UUID_FIXED | _UUID_VERSION_4)
         return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
-    def suffix(self, length: int = 5) -> str:
+    def suffix(self, resource: str, length: int = 5) -> str:
         """The end of a generated name: `filebeat-ds-` + `jcfzv`."""
-        return "".join(self.random.choices(NAME_ALPHABET, k=length))
+        return "".join(self._chance(resource).choices(NAME_ALPHABET, k=length))
 
     def fork(self, name: str) -> random.Random:
-        """A generator of its own for one part, so that its draws do not shift when another part draws."""
-        return random.Random(f"{self.random.getrandbits(64)}/{name}")
+        """A generator for one part."""
+        return random.Random(f"{self._seed}/{name}")
+
+    def _chance(self, resource: str) -> random.Random:
+        found = self._of.get(resource)
+        if found is None:
+            found = self._of[resource] = self.fork(f"objects/{resource}")
+        return found
 
 
 class _JumpingSelector(selectors.SelectSelector):

@@ -82,11 +82,11 @@ def test_a_name_is_taken_until_its_object_is_gone():
 def test_generated_names_are_drawn_again_where_taken():
     async def check(cluster: Cluster) -> None:
         drawn = iter(["aaaaa", "aaaaa", "bbbbb"])
-        cluster.clock.suffix = lambda length=5: next(drawn)  # chance, chosen
+        cluster.clock.suffix = lambda resource, length=5: next(drawn)  # chance, chosen
         first = await cluster.create(with_(config(""), "metadata.generateName", "c-"))
         second = await cluster.create(with_(config(""), "metadata.generateName", "c-"))
         assert (first["metadata"]["name"], second["metadata"]["name"]) == ("c-aaaaa", "c-bbbbb")
-        cluster.clock.suffix = lambda length=5: "aaaaa"
+        cluster.clock.suffix = lambda resource, length=5: "aaaaa"
         with pytest.raises(AlreadyExists, match="not able to generate a unique name for the object"):
             await cluster.create(with_(config(""), "metadata.generateName", "c-"))
         long = await cluster.create(with_(config(""), "metadata.generateName", "x" * 70))

@@ -104,6 +104,7 @@ class Registry:
         self.kinds = kinds
         self.schema = schema
         self._clock = clock
+        self._chance = clock.fork("registry")
         self._admission = tuple(admission)
         self._waits_for_account = service_account in self._admission
         self._look = ClusterLook(store.history)
@@ -153,7 +154,7 @@ class Registry:
         if obj["metadata"].get("name") or not prefix:
             return await self._create_one(kind, obj, obj["metadata"].get("name") or "", options, warnings)
         for _ in range(metadata.GENERATE_TRIES):
-            name = metadata.generated_name(prefix, self._clock.suffix(metadata.SUFFIX_LENGTH))
+            name = metadata.generated_name(prefix, self._clock.suffix(kind.resource, metadata.SUFFIX_LENGTH))
             try:
                 return await self._create_one(kind, obj, name, options, warnings)
             except AlreadyExists:
@@ -163,7 +164,7 @@ class Registry:
     async def _create_one(self, kind: Kind, obj: Obj, name: str, options: WriteOptions,
                           warnings: Sequence[str]) -> Written:
         obj = kind.prepare_create(metadata.of_new(
-            obj, kind, uid=self._clock.uid(), created=to_time(self._clock.now()), name=name))
+            obj, kind, uid=self._clock.uid(kind.resource), created=to_time(self._clock.now()), name=name))
         reservation = Reservation()
         try:
             if kind.resource == SERVICES:
@@ -191,7 +192,7 @@ class Registry:
         for _ in range(ACCOUNT_TRIES):
             if not account_awaited(attempt, self._look):
                 return
-            await asyncio.sleep(self._clock.random.uniform(*ACCOUNT_WAIT_S))
+            await asyncio.sleep(self._chance.uniform(*ACCOUNT_WAIT_S))
 
     # ---- changing
 
