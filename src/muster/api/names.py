@@ -198,6 +198,13 @@ def is_http_header_name(value: str) -> Complaints:
     return FINE if _is_http_header(value) else (_BAD_HTTP_HEADER,)
 
 
+def is_path_segment(value: str) -> Complaints:
+    """Whatever can stand between two slashes of a URL: the rule for kinds that have none of their own."""
+    if value in (".", ".."):
+        return (f"may not be '{value}'",)
+    return tuple(f"may not contain '{one}'" for one in "/%" if one in value)
+
+
 def is_percent(value: str) -> Complaints:
     return FINE if _is_percent(value) else (_BAD_PERCENT,)
 
