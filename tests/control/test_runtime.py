@@ -242,6 +242,28 @@ def test_a_deletion_is_left_undone_where_what_it_follows_from_is_not_so():
     play(only("first", plan), story)
 
 
+@pytest.mark.parametrize("uid, left", [
+    pytest.param("", ["first"], id="what is meant goes"),
+    pytest.param("another", ["first", "victim"], id="a namesake is neither changed nor taken"),
+])
+def test_what_has_to_be_read_of_what_ends_is_written_before_it_ends(uid, left):
+    def plan(obj, now):
+        meant = obj["data"]["victim"]
+        return Plan([Delete(key("victim"), meant, first=Patch(key("victim"), meant, {"data": {"why": "so"}}))])
+
+    async def story(bench):
+        seen = []
+        bench.mirror.on_change(lambda change: seen.append((change.key.name, change.value and change.value["data"])), [MAPS])
+        victim = uid_of(await bench.client.create(a_map("victim")))
+        await bench.client.create(a_map("first", victim=uid or victim))
+        await asyncio.sleep(1)
+        assert sorted(bench.there()) == left
+        ends = [("victim", {"why": "so"}), ("victim", None)] if not uid else []
+        assert [one for one in seen if one[0] == "victim"][1:] == ends
+
+    play(only("first", plan), story)
+
+
 @pytest.mark.parametrize("action", [
     pytest.param(lambda uid: Delete(key("other"), uid), id="delete"),
     pytest.param(lambda uid: Patch(key("other"), uid, {"data": {"seen": "yes"}}), id="merge patch"),

@@ -120,6 +120,8 @@ def test_pods_leave_a_tainted_node(tolerations, since, leaves, wakes):
     assert decided.wake_at == (None if wakes is None else NOW + wakes)
     if leaves:
         assert [one.message for one in decided.actions if isinstance(one, Tell)] == ["Marking for deletion Pod x/p"]
+        said, = decided.actions[0].first.patch["status"]["conditions"]
+        assert (said["type"], said["reason"]) == ("DisruptionTarget", "DeletionByTaintManager")
 
 
 def test_noschedule_evicts_nobody():
@@ -128,8 +130,15 @@ def test_noschedule_evicts_nobody():
 
 
 def test_pods_of_a_node_that_is_gone_go_at_once_unless_it_is_there_after_all():
-    decided = pod_garbage.plan(pod_garbage.Observed("n1", [(key(), pod())]), NOW)
-    assert decided.actions == [Delete(key(), "uid-p", grace_period_s=0, unless=((Key("nodes", "", "n1"), ""),))]
+    ended = {**pod("q"), "status": {"phase": "Succeeded"}}
+    decided = pod_garbage.plan(pod_garbage.Observed("n1", [(key(), pod()), (key("q"), ended)]), NOW)
+    running, finished = decided.actions
+    unless = ((Key("nodes", "", "n1"), ""),)
+    assert running == Delete(key(), "uid-p", grace_period_s=0, unless=unless, first=running.first)
+    assert finished == Delete(key("q"), "uid-q", grace_period_s=0, unless=unless)
+    assert running.first.patch["status"] == {"phase": "Failed", "conditions": [{
+        "type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC",
+        "message": "PodGC: node no longer exists", "lastTransitionTime": to_time(NOW)}]}
 
 
 def test_only_the_oldest_finished_pods_go():

@@ -184,8 +184,8 @@ def test_preempts(others, victims):
     if victims:
         assert decided.actions[-2].patch["status"]["nominatedNodeName"] == "n1"
         assert any(isinstance(action, Tell) and action.reason == "Preempted" for action in decided.actions)
-        disrupted = {action.key.name: action.patch["status"]["conditions"][0] for action in decided.actions
-                     if isinstance(action, Patch) and action.key.name in victims}
+        disrupted = {action.key.name: action.first.patch["status"]["conditions"][0] for action in decided.actions
+                     if isinstance(action, Delete)}
         assert {name: (one["type"], one["reason"]) for name, one in disrupted.items()} == dict.fromkeys(
             victims, ("DisruptionTarget", "PreemptionByScheduler"))
 

@@ -27,6 +27,7 @@ class Delete:
     propagation: Literal["Background", "Foreground", "Orphan"] | None = None
     # Left undone if one of these is there after all, asked of the API itself: (key, uid; "" for any uid).
     unless: tuple[tuple[Key, str], ...] = ()
+    first: Patch | None = None  # done just before: what has to be read of the object while it ends
 
 
 @dataclass(frozen=True, slots=True)

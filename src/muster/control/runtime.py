@@ -238,6 +238,8 @@ class Runtime:
         for other, uid in action.unless:
             if await self._is_there(other, uid):
                 raise Conflict(f"{other} is there after all")
+        if action.first is not None:
+            await self._act(action.first, written)  # raises NotFound where it is gone: that is the end of it
         try:
             revision = await self._client.delete(key, uid=action.uid, grace_period_s=action.grace_period_s,
                                                  propagation=action.propagation)

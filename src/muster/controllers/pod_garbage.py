@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from ..api.objects import Key, Obj, at, is_deleting, uid_of
 from ..client.mirror import Mirror
-from ..control.plan import Delete, Plan
+from ..control.disruptions import disrupted
+from ..control.plan import Delete, Patch, Plan
 from ..control.runtime import Controller
 from ..store.history import Change
 
@@ -58,8 +59,15 @@ def plan(seen: Observed, now: float) -> Plan:
         surplus = oldest[: max(0, len(oldest) - FINISHED_KEPT)]
         return Plan([Delete(key, uid_of(pod), grace_period_s=0) for key, pod in surplus], size=len(seen.pods))
     still_there = ((Key("nodes", "", seen.node), ""),)
-    return Plan([Delete(key, uid_of(pod), grace_period_s=0, unless=still_there) for key, pod in seen.pods],
-                size=1 + len(seen.pods))
+    return Plan([Delete(key, uid_of(pod), grace_period_s=0, unless=still_there, first=_failed(key, pod, now))
+                 for key, pod in seen.pods], size=1 + len(seen.pods))
+
+
+def _failed(key: Key, pod: Obj, now: float) -> Patch | None:
+    """No kubelet is left to say that it ended."""
+    if at(pod, "status.phase") in FINISHED:
+        return None
+    return disrupted(key, uid_of(pod), "DeletionByPodGC", "PodGC: node no longer exists", now, phase="Failed")
 
 
 controller = Controller("pod-garbage-collector", ("nodes", "pods"), wakes, observe, plan)

@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..api.objects import Key, Obj, at, from_time, is_deleting, name_of, namespace_of, to_time, uid_of
+from ..api.objects import Key, Obj, at, from_time, is_deleting, name_of, namespace_of, uid_of
 from ..api.placement import NO_EXECUTE, tolerates_one
 from ..client.mirror import Mirror
-from ..control.plan import Action, Delete, Patch, Plan, Tell
+from ..control.disruptions import disrupted
+from ..control.plan import Action, Delete, Plan, Tell
 from ..control.runtime import Controller
 from ..store.history import Change
 
@@ -58,7 +59,9 @@ def plan(seen: Observed, now: float) -> Plan:
         if leaves > now:
             wake_at = min(wake_at, leaves)
             continue
-        actions += [Delete(key, uid_of(pod)), _disrupted(key, pod, now),
+        why = disrupted(key, uid_of(pod), "DeletionByTaintManager", "Taint manager: deleting due to NoExecute taint",
+                        now)
+        actions += [Delete(key, uid_of(pod), first=why),
                     Tell(pod, "Normal", "TaintManagerEviction",
                          f"Marking for deletion Pod {namespace_of(pod)}/{name_of(pod)}")]
     return Plan(actions, wake_at=wake_at if wake_at < NEVER else None, size=1 + len(seen.pods))
@@ -81,14 +84,6 @@ def leaves_at(pod: Obj, taints: list[Obj], now: float) -> float:
             since = from_time(taint["timeAdded"]) if taint.get("timeAdded") else now
             first = min(first, since + max(0, min(limits)))
     return first
-
-
-def _disrupted(key: Key, pod: Obj, now: float) -> Patch:
-    """Says on the pod why it ends (KEP-3329)."""
-    return Patch(key, uid_of(pod), {"status": {"conditions": [{
-        "type": "DisruptionTarget", "status": "True", "reason": "DeletionByTaintManager",
-        "message": "Taint manager: deleting due to NoExecute taint", "lastTransitionTime": to_time(now)}]}},
-        how="strategic", subresource="status")
 
 
 controller = Controller("taint-eviction-controller", ("nodes", "pods"), wakes, observe, plan, workers=16)

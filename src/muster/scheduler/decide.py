@@ -16,6 +16,7 @@ from zlib import crc32
 
 from ..api.objects import Key, Obj, at, condition, name_of, namespace_of, to_time, uid_of
 from ..client.mirror import Mirror
+from ..control.disruptions import disrupted
 from ..control.plan import Action, Bind, Delete, Patch, Plan, Tell
 from ..control.runtime import Controller
 from ..store.history import Change
@@ -92,8 +93,9 @@ def _no_place(one: Waiting, rooms: dict[str, Room], candidates: list[Room],
     message = failure(len(rooms), said, preempting=found is not None, may=may_preempt(one.pod))
     if found is not None:
         for key, taken in found.victims:
-            yield Delete(key, taken.uid)
-            yield _disrupted(key, taken.uid, now)
+            yield Delete(key, taken.uid, first=disrupted(
+                key, taken.uid, "PreemptionByScheduler", f"{NAME}: preempting to accommodate a higher priority pod",
+                now))
             victim = {"apiVersion": "v1", "kind": "Pod",
                       "metadata": {"name": key.name, "namespace": key.namespace, "uid": taken.uid}}
             yield Tell(victim, "Normal", "Preempted", f"Preempted by pod {uid_of(one.pod)} on node {found.node}")
@@ -112,14 +114,6 @@ def _told(one: Waiting, message: str, now: float, nominated: Obj) -> Iterable[Ac
     if old is None or old.get("message") != message or nominated:
         yield _unscheduled(one, "Unschedulable", message, now, nominated)
         yield Tell(one.pod, "Warning", "FailedScheduling", message)
-
-
-def _disrupted(victim: Key, uid: str, now: float) -> Patch:
-    """Says on the pod why it ends (KEP-3329)."""
-    return Patch(victim, uid, {"status": {"conditions": [{
-        "type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler",
-        "message": f"{NAME}: preempting to accommodate a higher priority pod", "lastTransitionTime": to_time(now)}]}},
-        how="strategic", subresource="status")
 
 
 def _waits_for_victims(one: Waiting, rooms: Mapping[str, Room]) -> bool:
