@@ -32,6 +32,7 @@ from ..store.history import Change
 from . import admission, behaviour, leases, life, logs, plan, status
 from .behaviour import Behaviour
 from .machines import Machine, Resident, is_failing, is_simulated
+from .misfortune import Misfortune
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +67,7 @@ class Fleet:
         self._writers = 0
         self._in_flight = in_flight
         self._strangers = 0
+        self._misfortunes: tuple[Misfortune, ...] = ()
         self._stirred = asyncio.Event()
         mirror.on_change(self._changed, [one for one in ("pods", "nodes", POOLS) if one in mirror.resources])
 
@@ -95,6 +97,11 @@ class Fleet:
         await self._stirred.wait()
         if alarm is not None:
             alarm.cancel()
+
+    def befall(self, misfortune: Misfortune) -> None:
+        """From now on pods may be unlucky in this way too, until it is over."""
+        lasting = [one for one in self._misfortunes if one.until > self._clock.now()]
+        self._misfortunes = (*lasting, misfortune)
 
     async def logs(self, pod: Obj, options: LogOptions) -> AsyncIterator[bytes]:
         """The log of `options.container`, in pieces; with `follow`, until the container ends."""
@@ -276,7 +283,7 @@ class Fleet:
             resident.life = self._take_up(resident, now)
         if resident.is_over() and resident.life.has_ended() and not is_deleting(pod):
             return
-        host = plan.Host(machine.name, machine.address, self._behaviour_of(machine), machine.images)
+        host = plan.Host(machine.name, machine.address, self._behaviour_of(machine), machine.images, self._misfortunes)
         found = plan.plan(pod, resident.life, host, now, self._chance)
         resident.life = found.life
         machine.images.update(found.pulls)

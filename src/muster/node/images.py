@@ -70,5 +70,9 @@ def _any_match(names: Iterable[str], patterns: Iterable[str]) -> bool:
 @lru_cache(maxsize=4096)
 def not_found_message(image: str) -> str:
     """Why a pull failed, as containerd words it for a tag that the registry does not have."""
+    return failed_message(image, f"{full_name(image)}: not found")
+
+
+def failed_message(image: str, why: str) -> str:
     name = full_name(image)
-    return (f'failed to pull and unpack image "{name}": failed to resolve reference "{name}": {name}: not found')
+    return f'failed to pull and unpack image "{name}": failed to resolve reference "{name}": {why}'

@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from ..api.objects import Obj, from_time, is_deleting, name_of, namespace_of, to_time
-from . import images, pod_status
+from . import images, misfortune, pod_status
 from .behaviour import Behaviour, of_pod
 from .commands import KILLED
 from .durations import go_duration
@@ -47,6 +47,7 @@ from .life import (
     is_restarted,
     parts_of,
 )
+from .misfortune import Misfortune
 
 LATE_S = 1.0  # a step that comes later than this (the process slept, the node was away) counts from now
 SHOWN_FAILURE_S = 2.0  # ErrImagePull stands this long before ImagePullBackOff
@@ -64,6 +65,7 @@ class Host(NamedTuple):
     address: str
     behaviour: Behaviour
     images: Mapping[str, float]  # full name -> when it is (or will be) there
+    misfortunes: Sequence[Misfortune] = ()
 
 
 class Telling(NamedTuple):
@@ -112,6 +114,7 @@ class _Turn:
         self.something_ended = False
         self.tells: list[Telling] = []
         self.pulls: dict[str, float] = {}
+        self.luck = misfortune.luck_of(life.uid, host.misfortunes, now)
         deadline_s = pod["spec"].get("activeDeadlineSeconds")
         self.deadline = life.since + deadline_s if deadline_s is not None else math.inf
 
@@ -228,7 +231,7 @@ class _Turn:
         name = images.full_name(part.image)
         there_at = self.pulls.get(name, self.host.images.get(name))
         is_there = there_at is not None and there_at <= moment
-        if is_there and part.pull_policy != "Always":
+        if is_there and part.pull_policy != "Always" and not self.luck.pull_fails:
             self._tell(part, "Normal", "Pulled", f'Container image "{part.image}" already present on machine')
             self._to_start(place, run)
         elif part.pull_policy == "Never" and not is_there:
@@ -238,16 +241,19 @@ class _Turn:
             if there_at is not None and not is_there:  # another pod of the node is pulling it
                 took, until = 0.001, there_at
             else:
-                took = self.behaviour.pull.draw(self.chance) * (RECHECK_SHARE if is_there else 1.0)
+                took = self.behaviour.pull.draw(self.chance) * (RECHECK_SHARE if is_there else self.luck.pull_times)
                 until = moment + took
-                if not is_there and not images.is_missing(part.image, self.behaviour.missing):
+                if not is_there and not self._pull_fails(part):
                     self.pulls[name] = until
             self.runs[place] = run._replace(stage=PULLING, until=until, pull_began=moment, pull_took=took)
 
     def _end_pull(self, place: int, run: Run) -> None:
         part = self.parts[place]
-        if images.is_missing(part.image, self.behaviour.missing):
-            why = f'rpc error: code = NotFound desc = {images.not_found_message(part.image)}'
+        if self._pull_fails(part):
+            if images.is_missing(part.image, self.behaviour.missing):
+                why = f'rpc error: code = NotFound desc = {images.not_found_message(part.image)}'
+            else:
+                why = f'rpc error: code = Unknown desc = {images.failed_message(part.image, misfortune.PULL_FAILED)}'
             self._tell(part, "Warning", "Failed", f'Failed to pull image "{part.image}": {why}')
             self._tell(part, "Warning", "Failed", "Error: ErrImagePull")
             self.runs[place] = run._replace(
@@ -258,6 +264,9 @@ class _Turn:
         self._tell(part, "Normal", "Pulled", f'Successfully pulled image "{part.image}" in {took} ({waited} including '
                                              f'waiting). Image size: {images.size_bytes(part.image)} bytes.')
         self._to_start(place, run)
+
+    def _pull_fails(self, part: Part) -> bool:
+        return self.luck.pull_fails or images.is_missing(part.image, self.behaviour.missing)
 
     def _after_failed_pull(self, place: int, run: Run) -> None:
         part = self.parts[place]
@@ -314,7 +323,7 @@ class _Turn:
         self._tell(part, "Normal", "Created", f"Created container: {part.name}")
         self._tell(part, "Normal", "Started", f"Started container {part.name}")
         restarts = run.restarts + (run.ended is not None)
-        course = course_of(self.pod, part, restarts)
+        course = misfortune.CRASH if self.luck.crashes else course_of(self.pod, part, restarts)
         probed = part.readiness_s is not None
         started_at = moment + (part.startup_s or 0.0)
         ready_at = (max(started_at, moment + (part.readiness_s or 0.0))
