@@ -54,6 +54,7 @@ from .controllers.root_certificate import root_certificate
 from .data_directory import Unusable
 from .manifests import check, located, read_manifests
 from .node.fleet import Fleet
+from .node.meter import FleetMeter
 from .request import Request
 from .scheduler.decide import scheduler
 from .server.registry import Registry
@@ -83,6 +84,7 @@ class Cluster:
         self.schema = Schema.load()
         self.registry = Registry(store, self.kinds, self.schema, clock)
         self.mirror = Mirror(self.client("system:muster"), [kind.resource for kind in self.kinds.stored()])
+        self.meter = FleetMeter(self.mirror, clock, self.kinds)
         self._recorders: list[Recorder] = []
         self.runtimes = [self._runtime(controller) for controller in self._controllers(ca_certificate)]
         self.fleet = Fleet(self.client("system:node"), self.mirror, clock,
@@ -213,7 +215,8 @@ async def _serve(request: Request, ready: Callable[[str, str], None], executor: 
         for manifest in manifests:
             check(manifest, cluster.kinds, cluster.schema)
         health = Health(ready={"informer-sync": lambda: None if cluster.is_ready else "the mirror is not filled yet"})
-        api = Api(cluster.registry, clock, logs=cluster.fleet.logs, health=health, controllers=cluster.tallies)
+        api = Api(cluster.registry, clock, logs=cluster.fleet.logs, meter=cluster.meter, health=health,
+                  controllers=cluster.tallies)
         stopping = _stop_on_signal()
         async with _front_door(api, request, issued) as front, _names(cluster, request) as names:
             await cluster.create_missing(bootstrap.first_objects(request.host, front.port))

@@ -18,6 +18,7 @@ from typing import Any
 
 import orjson
 
+from . import usage
 from .durations import AT_ONCE, Range, read_range
 
 ANNOTATION = "muster.dev/behaviour"
@@ -32,6 +33,7 @@ class Behaviour:
     stop: Range = Range(0.2, 1.0)
     ready: Range | None = None  # None: at once, or PROBED_READY where there is a readiness probe
     missing: tuple[str, ...] = ()  # glob patterns of images that can not be pulled
+    usage: usage.Use = usage.NOTHING_SAID  # what containers use, of which nothing else is said
 
     def ready_range(self, probed: bool) -> Range:
         return self.ready if self.ready is not None else PROBED_READY if probed else AT_ONCE
@@ -45,7 +47,18 @@ def from_pool(behaviour: Mapping[str, Any] | None) -> Behaviour:
     """From a pool's `spec.behaviour`.  A range that can not be read is as if it were not there."""
     if not behaviour:
         return USUAL
-    return replace(_with_ranges(USUAL, behaviour), missing=tuple(behaviour.get("missingImages") or ()))
+    return replace(_with_ranges(USUAL, behaviour), missing=tuple(behaviour.get("missingImages") or ()),
+                   usage=usage_of(behaviour.get("usage")))
+
+
+def usage_of(said: Any) -> usage.Use:
+    """From `behaviour.usage`.  What can not be read is as if it were not there."""
+    if not isinstance(said, dict):
+        return usage.NOTHING_SAID
+    try:
+        return usage.read_use({field: str(amount) for field, amount in said.items()})
+    except ValueError:
+        return usage.NOTHING_SAID
 
 
 @lru_cache(maxsize=256)

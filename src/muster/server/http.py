@@ -16,8 +16,9 @@ import orjson
 
 from ..api.errors import ApiError, BadRequest, Internal, TooManyRequests, Unauthorized
 from ..api.kinds.catalogue import Kinds
+from ..api.samples import Meter
 from ..clock import Clock
-from . import openapi, openapi_v2, reviews
+from . import openapi, openapi_v2, resource_metrics, reviews
 from .bodies import decode
 from .callers import acting
 from .discovery import VERSION, Discovery, Document, encode, etag
@@ -40,6 +41,7 @@ from .metrics import CONTENT_TYPE, Metrics, Sort
 from .negotiation import JSON, accepted, accepted_discovery, body_media
 from .options import flag, wants_watch
 from .registry import Registry
+from .resource_metrics import ResourceMetrics
 from .resources import Logs, Resources, not_allowed, not_found
 from .rights import may, refusal
 from .routes import Route, resolve, serves, verb_of
@@ -52,12 +54,15 @@ _MUTATING = frozenset(("POST", "PUT", "PATCH", "DELETE"))
 _ROOT_PATHS = ("/api", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz", "/version")
 # What only creates answers a question of the authorization APIs.
 _REVIEWS = Kinds(reviews.ROWS)
+_METERED = Kinds(resource_metrics.ROWS)
 
 
 class Api:
-    """`logs(pod, options)` gives a container's log as pieces of bytes, or raises an ApiError."""
+    """`logs(pod, options)` gives a container's log as pieces of bytes, or raises an ApiError.  Without a `meter`
+    there is no metrics API."""
 
-    def __init__(self, registry: Registry, clock: Clock, *, logs: Logs | None = None, health: Health | None = None,
+    def __init__(self, registry: Registry, clock: Clock, *, logs: Logs | None = None, meter: Meter | None = None,
+                 health: Health | None = None,
                  controllers: Callable[[], Mapping[str, Mapping[str, int]]] = dict):
         self.registry = registry
         self.kinds = registry.kinds
@@ -66,7 +71,9 @@ class Api:
         self.streams = Streams()
         self._ids = clock.fork("audit ids")
         self._resources = Resources(registry, clock, logs)
-        self._discovery = Discovery(self.kinds, reviews.ROWS)
+        self._metered = ResourceMetrics(registry, clock, meter) if meter is not None else None
+        self._extra = (*reviews.ROWS, *(resource_metrics.ROWS if meter is not None else ()))
+        self._discovery = Discovery(self.kinds, self._extra)
         self._openapi: dict[str, Document] = {}
         self._version = encode(VERSION)
 
@@ -118,6 +125,9 @@ class Api:
             route = resolve(self.kinds, request.path)
             if route is not None:
                 return await self._on_resource(route, request, sort)
+            metered = resolve(_METERED, request.path) if self._metered is not None else None
+            if metered is not None:
+                return self._measured(metered, request, sort)
             return self._document(request)
         except ApiError as error:
             return answer_error(error)
@@ -152,6 +162,18 @@ class Api:
         form = accepted(request.accept)
         body, _ = decode(await request.body(), body_media(request.content_type))
         return answer_object(reviews.answer(kind, body, request.user), form, 201)
+
+    def _measured(self, route: Route, request: Request, sort: list[Sort]) -> Answer:
+        kind, verb = route.kind, verb_of(route, request.method, watch="watch" in request.params)
+        sort.append((_said(verb, request.method), kind.group, kind.version, kind.plural, "", route.scope))
+        if not may(request.user, verb, resource=kind.resource):
+            raise _refused(request, verb, route)
+        if route.subresource:
+            raise not_found()
+        if verb not in kind.verbs:
+            raise not_allowed()
+        assert self._metered is not None, "the route was looked for"
+        return self._metered.answer(route, request)
 
     # ---- documents
 
@@ -190,7 +212,7 @@ class Api:
 
     def _openapi_document(self, path: str) -> Document:
         schema = self.registry.schema
-        kinds = [*self.kinds, *(row for row in reviews.ROWS if self.kinds.get(row.resource) is None)]
+        kinds = [*self.kinds, *(row for row in self._extra if self.kinds.get(row.resource) is None)]
         match path.split("/")[2:]:
             case ["v3"]:
                 return encode(openapi.index(kinds))

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from .. import names, quantities
-from ..causes import Cause, invalid
+from ..amount_ranges import parse_amount_range
+from ..causes import Cause, invalid, not_supported
 from ..defaults import filled, inside, kept
 from ..durations import parse_range
 from ..objects import Obj, at
@@ -32,6 +33,7 @@ DEFAULT_MACHINE_TYPE = "e2-standard-4"
 DEFAULT_ZONES = ["us-central1-c"]
 DEFAULT_DISK_SIZE_GB = 100
 DEFAULT_VERSION = "v1.32.4"
+USED = ("cpu", "memory", "ephemeral-storage")
 BEHAVIOURS = ("pull", "start", "ready", "stop")  # what is not said is left to node/behaviour.py
 MISSING_IMAGES = ["*non-existent*", "*:404"]
 POOL_LABEL = "muster.dev/pool"  # every node of a pool carries it
@@ -68,6 +70,8 @@ _SCHEMA: dict[str, dict[str, str]] = {
         "start": "string -- How long a container takes to start.",
         "ready": "string -- How long a started container takes to be ready; never for one that never is.",
         "stop": "string -- How long a container takes to end once it is told to.",
+        "usage": "{}string -- What containers use: cpu, memory and ephemeral-storage, each an amount, a share of the "
+                 'request such as "50%", or a range of either such as "30%..60%".',
         "missingImages": "[]string list=atomic -- Patterns (with * and ?) of images that no registry has. "
                          f"Defaults to {' and '.join(MISSING_IMAGES)}.",
     },
@@ -159,6 +163,15 @@ def _behaviour(behaviour: Obj) -> list[Cause]:
             parse_range(text)
         except ValueError as error:
             wrong.append(invalid(f"spec.behaviour.{field}", text, str(error)))
+    for resource, amount in (behaviour.get("usage") or {}).items():
+        place = f"spec.behaviour.usage[{resource}]"
+        if resource not in USED:
+            wrong.append(not_supported(place, resource, USED))
+            continue
+        try:
+            parse_amount_range(amount)
+        except ValueError as error:
+            wrong.append(invalid(place, amount, str(error)))
     return wrong
 
 
