@@ -1,9 +1,12 @@
-"""What the clock draws by chance."""
+"""What the clock draws by chance, and a loop whose time passes when it is told to."""
 from __future__ import annotations
 
+import asyncio
 import uuid
 
-from muster.clock import Clock
+import pytest
+
+from muster.clock import Clock, SteppedLoop
 
 
 def test_uids_are_random_uuids_of_version_4():
@@ -27,3 +30,80 @@ def test_what_a_resource_is_given_does_not_depend_on_the_others():
 
 def test_without_a_seed_no_two_clocks_draw_the_same():
     assert Clock().uid("pods") != Clock().uid("pods")
+
+
+# ------------------------------------------------------------------ time that is stepped
+
+def stepped(main):
+    """Runs `main(loop)` on a stepped loop."""
+    with asyncio.Runner(loop_factory=lambda: SteppedLoop(1000.0)) as runner:
+        return runner.run(main(runner.get_loop()))
+
+
+def test_stepped_time_stands_still_while_the_machine_s_passes():
+    async def main(loop):
+        sleeper = loop.create_stepped_task(asyncio.sleep(0.001))
+        await asyncio.sleep(0.01)  # ten times as long, of the machine's time
+        assert not sleeper.done() and loop.now() == 1000.0
+        await loop.advance(0.001)
+        assert loop.now() == 1000.001
+        await sleeper
+
+    stepped(main)
+
+
+def test_an_advance_goes_from_timer_to_timer_and_lets_all_finish_at_each():
+    heard = []
+
+    async def work(loop, name, every_s):
+        while True:
+            await asyncio.sleep(every_s)
+            heard.append((name, asyncio.get_running_loop().time()))
+            child = asyncio.ensure_future(asyncio.sleep(0))  # what is made there lives in that time too
+            await child
+            asyncio.get_running_loop().call_later(0.5, lambda: heard.append((name + "'", loop.time())))
+
+    async def main(loop):
+        tasks = [loop.create_stepped_task(work(loop, "a", 1.0)), loop.create_stepped_task(work(loop, "b", 2.0))]
+        assert not await loop.advance(2.25)
+        assert heard == [("a", 1.0), ("a'", 1.5), ("b", 2.0), ("a", 2.0)] and loop.now() == 1002.25
+        await loop.advance(0.25)
+        assert heard[4:] == [("b'", 2.5), ("a'", 2.5)]
+        for task in tasks:
+            task.cancel()
+
+    stepped(main)
+
+
+def test_an_advance_ends_where_what_it_waits_for_holds():
+    async def main(loop):
+        task = loop.create_stepped_task(asyncio.sleep(5))
+        assert await loop.advance(3600, until=task.done)
+        assert loop.now() == 1005.0
+        assert not await loop.advance(1, until=lambda: False)
+        assert loop.now() == 1006.0
+
+    stepped(main)
+
+
+def test_time_is_advanced_by_one_at_a_time():
+    async def main(loop):
+        first = asyncio.ensure_future(loop.advance(10))
+        with pytest.raises(RuntimeError, match="already being advanced"):
+            await asyncio.gather(first, loop.advance(10))
+        await first
+        assert loop.now() == 1010.0
+
+    stepped(main)
+
+
+def test_timers_that_were_cancelled_are_not_kept():
+    async def main(loop):
+        async def cancelling():
+            for _ in range(20_000):
+                asyncio.get_running_loop().call_later(3600, print).cancel()
+
+        await loop.create_stepped_task(cancelling())
+        assert len(loop._timers) <= 2_048
+
+    stepped(main)

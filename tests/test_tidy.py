@@ -8,9 +8,10 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "muster"
 FLOORS = {"api": 0, "store": 1, "server": 2, "client": 3, "control": 4, "controllers": 5, "scheduler": 5, "node": 5,
-          "network": 5, "rehearsal": 6, "bench": 6, "cli": 7, "dashboard": 7}
+          "network": 5, "rehearsal": 6, "bench": 6, "cli": 7, "dashboard": 7, "testing": 8}
 # Beside the floors: what composes them, and what it is composed from.
-BESIDE = {"app", "clock", "bootstrap", "request", "data_directory", "__main__", "manifests", "private_file"}
+BESIDE = {"app", "clock", "bootstrap", "request", "data_directory", "__main__", "manifests", "private_file",
+          "pytest_plugin"}
 COMPOSED = {"app", "bootstrap", "manifests"}  # what a rehearsal is made of: it composes a cluster, as app.py does
 AMBIENT = {"time.time", "time.monotonic", "time.sleep", "datetime.now", "datetime.utcnow", "random.random",
            "random.choice", "random.uniform", "random.Random", "uuid.uuid4", "uuid.uuid1", "os.urandom",

@@ -2,11 +2,16 @@
 
 Code that decides is handed `now` as a number.  Code that waits uses `asyncio.sleep`.  So what makes a
 rehearsal run in virtual time is the event loop alone: `VirtualLoop` jumps to the next deadline, where an
-ordinary loop would sleep until it.  Chance (uids, name suffixes, jitter) is drawn from one seeded generator.
+ordinary loop would sleep until it.  `SteppedLoop` holds two times at once: that of a cluster, which stands still
+until it is told to pass, and the machine's own, for the sockets through which clients reach that cluster.
+Chance (uids, name suffixes, jitter) is drawn from one seeded generator.
 """
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import heapq
+import itertools
 import random
 import selectors
 import time
@@ -14,6 +19,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+START = 1_767_225_600.0  # 2026-01-01T00:00:00Z: where virtual time begins unless told otherwise
 Now = Callable[[], float]  # seconds since the Unix epoch
 
 # The alphabet of generated names: no vowels (no accidental words), no 0, 1 or 3 (easily misread).
@@ -87,8 +93,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._start + self.elapsed
 
 
-def run_virtual(main: Callable[[Clock], Awaitable[T]], *, start: float = 1_767_225_600.0, seed: int | str = 0) -> T:
-    """Runs `main(clock)` to its end in virtual time.  `start` is 2026-01-01T00:00:00Z unless told otherwise."""
+def run_virtual(main: Callable[[Clock], Awaitable[T]], *, start: float = START, seed: int | str = 0) -> T:
+    """Runs `main(clock)` to its end in virtual time."""
     loop = VirtualLoop(start)
     try:
         return loop.run_until_complete(main(Clock(loop.now, seed)))
@@ -97,3 +103,110 @@ def run_virtual(main: Callable[[Clock], Awaitable[T]], *, start: float = 1_767_2
             task.cancel()
         loop.run_until_complete(asyncio.sleep(0))
         loop.close()
+
+
+# ------------------------------------------------------------------ time that stands still until it is told to pass
+
+_stepped: contextvars.ContextVar[bool] = contextvars.ContextVar("stepped", default=False)
+
+
+class _Passing:
+    """One advance: how far, or until what holds; `done` is told whether it did."""
+
+    def __init__(self, target: float, until: Callable[[], bool] | None, done: asyncio.Future[bool]):
+        self.target = target
+        self.until = until
+        self.done = done
+
+
+class _SteppingSelector(selectors.DefaultSelector):  # type: ignore[misc, valid-type]  # which class depends on the system
+    """Serves sockets as ever; where nobody has work to do, first lets the stepped time pass as far as it may."""
+
+    def __init__(self, step: Callable[[], bool]):
+        super().__init__()
+        self._step = step
+
+    def select(self, timeout: float | None = None) -> list[Any]:
+        if timeout is not None and timeout <= 0:
+            return super().select(timeout)
+        if waiting := super().select(0):  # who asks is served at the instant that it is now
+            return waiting
+        return super().select(0 if self._step() else timeout)
+
+
+class SteppedLoop(asyncio.SelectorEventLoop):
+    """An event loop with two times.
+
+    Tasks made by `create_stepped_task`, and all that they make, live in stepped time: it stands still but for
+    `advance`, which goes from timer to timer and lets everybody finish at each of them.  Everything else on the
+    loop (connections, TLS, time-outs of requests) lives in the machine's time.  Which one is a context variable,
+    so it follows tasks, callbacks and timers by itself.
+    """
+
+    def __init__(self, start: float = START):
+        self.elapsed = 0.0
+        self._start = start
+        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []  # of stepped time: a heap
+        self._numbers = itertools.count()
+        self._tidy_at = 1024
+        self._passing: _Passing | None = None
+        super().__init__(_SteppingSelector(self._step))
+
+    def time(self) -> float:
+        return self.elapsed if _stepped.get() else super().time()
+
+    def now(self) -> float:
+        return self._start + self.elapsed
+
+    def create_stepped_task(self, work: Any, *, name: str | None = None) -> asyncio.Task[Any]:
+        """A task in whose eyes time stands still until it is advanced."""
+        context = contextvars.copy_context()
+        context.run(_stepped.set, True)
+        return self.create_task(work, name=name, context=context)
+
+    async def advance(self, seconds: float, until: Callable[[], bool] | None = None) -> bool:
+        """Lets stepped time pass: all of it, or up to the first instant at which `until()` holds and all is quiet.
+
+        True if it ended because `until` held.  Raises RuntimeError where it is already passing.
+        """
+        if self._passing is not None:
+            raise RuntimeError("time is already being advanced")
+        assert seconds >= 0, "time does not go back"
+        passing = self._passing = _Passing(self.elapsed + seconds, until, self.create_future())
+        try:
+            return await passing.done
+        finally:
+            self._passing = None
+
+    def call_at(self, when: float, callback: Any, *args: Any,  # type: ignore[override]  # no variadic types here
+                context: contextvars.Context | None = None) -> asyncio.TimerHandle:
+        if not (_stepped.get() if context is None else context.get(_stepped, False)):
+            return super().call_at(when, callback, *args, context=context)
+        handle = asyncio.TimerHandle(when, callback, args, self, context)
+        if len(self._timers) >= self._tidy_at:
+            self._timers = [entry for entry in self._timers if not entry[2].cancelled()]
+            heapq.heapify(self._timers)
+            self._tidy_at = max(1024, 2 * len(self._timers))
+        heapq.heappush(self._timers, (when, next(self._numbers), handle))
+        return handle
+
+    def _step(self) -> bool:
+        """Called when nobody has work to do.  Moves to the next timer; False where time stands still."""
+        passing = self._passing
+        if passing is None or passing.done.done():
+            return False
+        if passing.until is not None and passing.until():
+            passing.done.set_result(True)
+            return True
+        while self._timers and self._timers[0][2].cancelled():
+            heapq.heappop(self._timers)
+        if not self._timers or self._timers[0][0] > passing.target:
+            self.elapsed = passing.target
+            passing.done.set_result(False)
+            return True
+        self.elapsed = max(self.elapsed, self._timers[0][0])
+        while self._timers and self._timers[0][0] <= self.elapsed:
+            handle = heapq.heappop(self._timers)[2]
+            if not handle.cancelled():
+                self.call_soon(handle._run)  # in the context that the handle brings along
+        return True

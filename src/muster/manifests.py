@@ -29,18 +29,23 @@ def read_manifests(file: Path) -> list[Manifest]:
         raise BadRequest(f"{file}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise BadRequest(f"{file}: not a text file: {error.reason}") from error
+    return manifests_in(text, str(file))
+
+
+def manifests_in(text: str, name: str) -> list[Manifest]:
+    """The same for a text; `name` is what errors call it."""
     found: list[Manifest] = []
     for first_line, document in _documents(text):
         try:
             value, duplicates = decode(document.encode(), "yaml")
         except BadRequest as error:
-            raise BadRequest(f"{file}: {_moved(str(error), first_line)}") from error
-        where = f"{file}, line {first_line + 1}"
+            raise BadRequest(f"{name}: {_moved(str(error), first_line)}") from error
+        where = f"{name}, line {first_line + 1}"
         if duplicates:
             raise BadRequest(f"{where}: {duplicates[0]} is given twice")
         found.extend(Manifest(where, one) for one in _objects(value, where))
     if not found:
-        raise BadRequest(f"{file}: no objects in it")
+        raise BadRequest(f"{name}: no objects in it")
     return found
 
 
