@@ -42,12 +42,14 @@ from .controllers import (
     pod_garbage,
     replica_set,
     service_account,
+    stale_disruption,
     stateful_set,
     taint_eviction,
     ttl_after_finished,
     volume_binding,
 )
 from .controllers.daemonset import daemonset_controller
+from .controllers.disruption import disruption_controller
 from .controllers.garbage_collector import garbage_collector
 from .controllers.namespace import namespace_controller
 from .controllers.root_certificate import root_certificate
@@ -110,6 +112,8 @@ class Cluster:
         yield node_lifecycle.controller
         yield taint_eviction.controller
         yield pod_garbage.controller
+        yield disruption_controller(self.kinds)
+        yield stale_disruption.controller
         yield garbage_collector(self.kinds)
         yield namespace_controller(self.kinds)
         yield service_account.controller

@@ -28,6 +28,7 @@ from ..store.history import Snapshot
 from ..store.store import Store
 from . import deletion, metadata, subresources
 from .admission import Admission, Attempt
+from .evictions import Evictions
 from .forms import Forms
 from .landing import ADMISSION, Landing, raise_if, until_it_lands
 from .listing import page
@@ -62,6 +63,7 @@ class Registry:
         self._forms = Forms()
         self._watches = WatchCache(store.history, self._forms)
         self._landing = Landing(store, self._forms, clock, admission)
+        self._evictions = Evictions(store, self._landing, kinds, clock, self.delete)
 
     # ---- reading
 
@@ -212,7 +214,7 @@ class Registry:
     async def _evict(self, kind: Kind, namespace: str, name: str, eviction: Obj, options: WriteOptions) -> Written:
         read, warnings = self._read_body(subresources.EVICTION_DEFINITION, eviction, options)
         asked = DeleteOptions.of(subresources.check_eviction(name, read), dry_run=options.dry_run)
-        deleted = await self.delete(kind, namespace, name, asked, options.user)
+        deleted = await self._evictions.evict(kind, namespace, name, asked, options.user)
         return Written(deleted.snapshot, warnings)
 
     # ---- deleting

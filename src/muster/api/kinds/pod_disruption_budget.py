@@ -10,7 +10,7 @@ from typing import Any
 
 from .. import names
 from ..causes import Cause, not_supported, shown
-from ..objects import Obj, at
+from ..objects import Obj, at, to_time, with_condition
 from ..tables import AGE, NAME
 from ..validation.conditions import validate_conditions
 from ..validation.int_or_percent import validate_at_most_all, validate_not_negative
@@ -26,6 +26,7 @@ NO_STATUS = {"disruptionsAllowed": 0, "currentHealthy": 0, "desiredHealthy": 0, 
 NUMBERS = tuple(NO_STATUS)
 ALWAYS_ALLOW, IF_HEALTHY_BUDGET = "AlwaysAllow", "IfHealthyBudget"
 UNHEALTHY_POLICIES = (ALWAYS_ALLOW, IF_HEALTHY_BUDGET)
+DISRUPTION_ALLOWED = "DisruptionAllowed"
 NOT_SAID = "N/A"
 
 
@@ -62,6 +63,20 @@ def validate_status_update(new: Obj, old: Obj) -> list[Cause]:
     for field in NUMBERS:
         wrong += not_negative(status.get(field), f"status.{field}")
     return wrong
+
+
+def with_allowed_condition(status: Obj, now: float) -> Obj:
+    """The status with a condition that says what its number of allowed disruptions means."""
+    allowed = (status.get("disruptionsAllowed") or 0) > 0
+    return with_disruption_allowed(status, allowed, "SufficientPods" if allowed else "InsufficientPods", "", now)
+
+
+def with_disruption_allowed(status: Obj, allowed: bool, reason: str, message: str, now: float) -> Obj:
+    said: Obj = {"type": DISRUPTION_ALLOWED, "status": "True" if allowed else "False", "reason": reason,
+                 "message": message, "lastTransitionTime": to_time(now)}
+    if status.get("observedGeneration"):
+        said["observedGeneration"] = status["observedGeneration"]
+    return {**status, "conditions": with_condition(status.get("conditions") or (), said)}
 
 
 def _limit(field: str) -> Any:
