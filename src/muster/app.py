@@ -52,6 +52,7 @@ from .controllers.daemonset import daemonset_controller
 from .controllers.disruption import disruption_controller
 from .controllers.garbage_collector import garbage_collector
 from .controllers.namespace import namespace_controller
+from .controllers.resource_quota import resource_quota_controller
 from .controllers.root_certificate import root_certificate
 from .data_directory import Unusable
 from .manifests import check, located, read_manifests
@@ -116,6 +117,7 @@ class Cluster:
         yield stale_disruption.controller
         yield garbage_collector(self.kinds)
         yield namespace_controller(self.kinds)
+        yield resource_quota_controller(self.kinds)
         yield service_account.controller
         yield event_expiry.controller
         if ca_certificate:

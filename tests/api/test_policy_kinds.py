@@ -57,6 +57,11 @@ def quota(hard, used=None, **spec):
     return named(spec={"hard": hard, **spec}, status={"hard": hard, "used": used or {}})
 
 
+def scoped(scope, operator, values=None):
+    rule = {"scopeName": scope, "operator": operator, **({"values": values} if values else {})}
+    return {"scopeSelector": {"matchExpressions": [rule]}}
+
+
 @pytest.mark.parametrize(("obj", "wrong"), [
     (quota({"pods": "4", "requests.cpu": "1", "count/deployments.apps": "2", "requests.nvidia.com/gpu": "1"}), []),
     (quota({"pods": "1500m"}), ['spec.hard[pods]: Invalid value: "1500m": must be an integer']),
@@ -64,6 +69,24 @@ def quota(hard, used=None, **spec):
     (quota({"gold": "1"}), ['spec.hard[gold]: Invalid value: "gold": must be a standard resource for quota']),
     (quota({}, scopes=["BestEffort", "NotBestEffort"]), [
         'spec.scopes: Invalid value: []string{"BestEffort", "NotBestEffort"}: conflicting scopes']),
+    (quota({}, scopes=["Best"]), ['spec.scopes: Invalid value: []string{"Best"}: unsupported scope']),
+    (quota({"cpu": "1", "pods": "1"}, scopes=["BestEffort"]), [
+        'spec.scopes: Invalid value: []string{"BestEffort"}: unsupported scope applied to resource']),
+    (quota({"services": "1"}, scopes=["NotTerminating"]), [
+        'spec.scopes: Invalid value: []string{"NotTerminating"}: unsupported scope applied to resource']),
+    (quota({"pods": "1"}, **scoped("PriorityClass", "In", ["high"])), []),
+    (quota({"pods": "1"}, **scoped("PriorityClass", "In")), [
+        "spec.scopeSelector.values: Required value: must be at least one value when `operator` is 'In' or 'NotIn' "
+        "for scope selector"]),
+    (quota({"pods": "1"}, **scoped("PriorityClass", "Exists", ["high"])), [
+        'spec.scopeSelector.values: Invalid value: []string{"high"}: must be no value when `operator` is \'Exist\' or '
+        "'DoesNotExist' for scope selector"]),
+    (quota({"pods": "1"}, **scoped("PriorityClass", "Is")), [
+        'spec.scopeSelector.operator: Invalid value: "Is": not a valid selector operator']),
+    (quota({"pods": "1"}, **scoped("Terminating", "DoesNotExist")), [
+        'spec.scopeSelector.operator: Invalid value: "DoesNotExist": must be \'Exists\' when scope is any of '
+        "ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, "
+        "ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity"]),
 ])
 def test_a_quota(obj, wrong):
     assert told(RESOURCE_QUOTA.validate(obj)) == wrong

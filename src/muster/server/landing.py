@@ -1,16 +1,17 @@
 """How one object gets into the store: what every creation and every change goes through, whoever asks.
 
-    create    admission -> name, uid -> the kind prepares and validates -> commit
-    rewrite   what is there -> what the caller makes of it -> admission -> the kind prepares and validates -> commit
+    create    admission -> name, uid -> the kind prepares and validates -> limits and quotas -> commit
+    rewrite   what is there -> what the caller makes of it -> the same
 
 A rewrite is decided on what is stored when it is decided; where another write came between that look and the
 commit, it is decided again on what is there then (a bounded number of times).  What a write was given for the
-time of its landing (addresses, ports) is let go when it ends: by then it is stored, or it failed.
+time of its landing (addresses, ports, a part of a quota) is let go when it ends: by then it is stored, or it failed.
 """
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+import dataclasses
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from ..api.causes import Cause
@@ -32,7 +33,9 @@ from .admission import (
     priority,
 )
 from .forms import Forms
+from .limit_ranges import limit_defaults, limits_kept
 from .listing import between
+from .quotas import Charge, Quotas
 from .requests import WriteOptions, Written
 from .runtime_classes import runtime_class
 from .service_accounts import account_awaited, service_account
@@ -41,7 +44,8 @@ from .service_addresses import Reservation, ServiceAddresses
 from .subresources import STATUS
 
 ADMISSION: tuple[Admission, ...] = (
-    namespace_lifecycle, service_account, node_taints, priority, default_tolerations, runtime_class)
+    namespace_lifecycle, limit_defaults, service_account, node_taints, priority, default_tolerations, runtime_class)
+VALIDATING: tuple[Admission, ...] = (limits_kept,)  # asked last, about the object as it would be stored
 
 TRIES = 5  # to write onto an object that others write to at the same time
 ACCOUNT_TRIES = 10  # to find the default account of a namespace that is just being made ...
@@ -67,7 +71,8 @@ class ClusterLook:
 
 
 class Landing:
-    def __init__(self, store: Store, forms: Forms, clock: Clock, admission: Sequence[Admission] = ADMISSION):
+    def __init__(self, store: Store, forms: Forms, clock: Clock, resources: Collection[str],
+                 admission: Sequence[Admission] = ADMISSION):
         self._store = store
         self._forms = forms
         self._clock = clock
@@ -76,6 +81,7 @@ class Landing:
         self._waits_for_account = service_account in self._admission
         self._look = ClusterLook(store.history)
         self._addresses = ServiceAddresses(store.history, clock.fork("service addresses"))
+        self._quotas = Quotas(store.history, resources, clock.now)
 
     def stored(self, kind: Kind, namespace: str, name: str) -> Snapshot:
         found = self._store.get(kind.key(namespace, name))
@@ -94,31 +100,35 @@ class Landing:
         attempt = Attempt("CREATE", kind, namespace, read["metadata"].get("name") or "", read, {}, options.user,
                           options.dry_run, options)
         await self._wait_for_account(attempt)
-        return await self._create_named(kind, self.admit(attempt), options, warnings)
+        self.admit(attempt)
+        return await self._create_named(attempt, options, warnings)
 
-    async def _create_named(self, kind: Kind, obj: Obj, options: WriteOptions, warnings: Sequence[str]) -> Written:
-        prefix = obj["metadata"].get("generateName")
-        if obj["metadata"].get("name") or not prefix:
-            return await self._create_one(kind, obj, obj["metadata"].get("name") or "", options, warnings)
+    async def _create_named(self, attempt: Attempt, options: WriteOptions, warnings: Sequence[str]) -> Written:
+        kind, metadata_given = attempt.kind, attempt.obj["metadata"]
+        prefix = metadata_given.get("generateName")
+        if metadata_given.get("name") or not prefix:
+            return await self._create_one(attempt, metadata_given.get("name") or "", options, warnings)
         for _ in range(metadata.GENERATE_TRIES):
             name = metadata.generated_name(prefix, self._clock.suffix(kind.resource, metadata.SUFFIX_LENGTH))
             try:
-                return await self._create_one(kind, obj, name, options, warnings)
+                return await self._create_one(attempt, name, options, warnings)
             except AlreadyExists:
                 continue
         raise metadata.name_was_taken(kind.resource, name)
 
-    async def _create_one(self, kind: Kind, obj: Obj, name: str, options: WriteOptions,
+    async def _create_one(self, attempt: Attempt, name: str, options: WriteOptions,
                           warnings: Sequence[str]) -> Written:
+        kind = attempt.kind
         obj = kind.prepare_create(metadata.of_new(
-            obj, kind, uid=self._clock.uid(kind.resource), created=to_time(self._clock.now()), name=name))
-        reservation = Reservation()
+            attempt.obj, kind, uid=self._clock.uid(kind.resource), created=to_time(self._clock.now()), name=name))
+        reservation, charge = Reservation(), None
         try:
             if kind.resource == SERVICES:
                 obj = self._addresses.assign(obj, None, reservation)
             raise_if(kind, name, [*kind.validate(obj), *kind.validate_create(obj)])
             warnings = (*warnings, *kind.warnings(obj, None))
             key = kind.key(obj["metadata"].get("namespace", ""), name)
+            charge = self._charge(dataclasses.replace(attempt, name=name, obj=obj), key)
             there = self._store.get(key)
             if there is not None:
                 raise _taken(kind, name, there)
@@ -130,8 +140,15 @@ class Landing:
                 raise _taken(kind, name, self._store.get(key)) from None
         finally:
             self._addresses.release(reservation)
+            self._quotas.release(charge)
         assert snapshot is not None, "a value was committed"
         return Written(self._forms.of(kind, snapshot), warnings)
+
+    def _charge(self, attempt: Attempt, key: Key) -> Charge | None:
+        """The last that is asked, about the object as it would be stored; what it takes of quotas is held."""
+        for admission in VALIDATING:
+            admission(attempt, self._look)
+        return self._quotas.charge(attempt, key)
 
     async def _wait_for_account(self, attempt: Attempt) -> None:
         if not self._waits_for_account:
@@ -152,17 +169,19 @@ class Landing:
             stored = self.stored(kind, namespace, name)
             current = self._forms.of(kind, stored)
             new, warnings = change(current.value)
-            reservation = Reservation()
+            reservation, charge = Reservation(), None
             try:
                 new, more = self._next(kind, new, current.value, options, plain, reservation)
                 warnings = (*warnings, *more)
                 if new == current.value:
                     return Written(current, warnings)
+                charge = self._charge(_update(kind, new, current.value, options, plain), kind.key(namespace, name))
                 if options.dry_run:
                     return Written(Snapshot(new, current.revision), warnings)
                 return Written(await self.replace(kind, stored, new), warnings)
             finally:
                 self._addresses.release(reservation)
+                self._quotas.release(charge)
 
         return await until_it_lands(write)
 
@@ -174,9 +193,7 @@ class Landing:
         new = metadata.of_update(new, old)
         if plain is not None:
             new = subresources.narrowed(kind, plain, new, old)
-        attempt = Attempt("UPDATE", kind, old["metadata"].get("namespace", ""), name, new, old, options.user,
-                          options.dry_run, options, plain.name if plain is not None else "")
-        new = self.admit(attempt)
+        new = self.admit(_update(kind, new, old, options, plain))
         if plain is not None:
             raise_if(kind, name, _wrong_with(kind, plain, new, old))
             return new, ()
@@ -224,6 +241,12 @@ async def until_it_lands(write: Callable[[], Awaitable[T]]) -> T:
             if not left:
                 raise overtaken.conflict from None
     raise AssertionError("unreachable: the last try returns or raises")
+
+
+def _update(kind: Kind, new: Obj, old: Obj, options: WriteOptions, plain: Subresource | None) -> Attempt:
+    spoken = old["metadata"]
+    return Attempt("UPDATE", kind, spoken.get("namespace", ""), spoken["name"], new, old, options.user,
+                   options.dry_run, options, plain.name if plain is not None else "")
 
 
 def _taken(kind: Kind, name: str, there: Snapshot | None) -> ApiError:

@@ -62,7 +62,7 @@ class Registry:
         self._clock = clock
         self._forms = Forms()
         self._watches = WatchCache(store.history, self._forms)
-        self._landing = Landing(store, self._forms, clock, admission)
+        self._landing = Landing(store, self._forms, clock, [kind.resource for kind in kinds.stored()], admission)
         self._evictions = Evictions(store, self._landing, kinds, clock, self.delete)
 
     # ---- reading

@@ -11,12 +11,12 @@ https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/#
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
 from functools import lru_cache
 
 from ..api.objects import Key, Obj, annotations_of
 from ..clock import NAME_ALPHABET
 from .admission import Attempt, Look, refused
+from .shared_lists import SharedLists
 
 RESOURCE = "serviceaccounts"
 DEFAULT_ACCOUNT = "default"
@@ -81,11 +81,16 @@ def _mount_token(spec: Obj, volume: str) -> None:
     mounted = False
     for field in ("initContainers", "containers"):
         if spec.get(field):
-            containers = _SHARED.containers(spec[field], present or volume)
+            containers = _mounted(spec[field], present or volume)
             mounted = mounted or containers is not spec[field]
             spec[field] = containers
     if mounted and present is None:
-        spec["volumes"] = _SHARED.volumes(volumes, volume)
+        spec["volumes"] = _SHARED.made(volumes, f"volumes {volume}", lambda held: [*held, _token_volume(volume)])
+
+
+def _mounted(containers: list[Obj], volume: str) -> list[Obj]:
+    """The same list where every container has the mount already."""
+    return _SHARED.made(containers, f"containers {volume}", lambda held: _with_mounts(held, volume))
 
 
 def _with_mounts(containers: list[Obj], volume: str) -> list[Obj]:
@@ -105,43 +110,4 @@ def _token_volume(volume: str) -> Obj:
 
 
 _NO_VOLUMES: list[Obj] = []
-
-
-class _Shared:
-    """Lists already rewritten, found by the identity of what they were made from.
-
-    The original is held with the result, so its identity can not be taken by another list meanwhile.
-    """
-
-    def __init__(self, size: int = 2048):
-        self._size = size
-        self._made: OrderedDict[tuple[int, str, str], tuple[list[Obj], list[Obj]]] = OrderedDict()
-
-    def containers(self, containers: list[Obj], volume: str) -> list[Obj]:
-        """The same list where every container has the mount already."""
-        made = self._find("containers", containers, volume)
-        if made is None:
-            made = _with_mounts(containers, volume)
-            if all(new is old for new, old in zip(made, containers, strict=True)):
-                made = containers
-            self._keep("containers", containers, volume, made)
-        return made
-
-    def volumes(self, volumes: list[Obj], volume: str) -> list[Obj]:
-        made = self._find("volumes", volumes, volume)
-        if made is None:
-            made = [*volumes, _token_volume(volume)]
-            self._keep("volumes", volumes, volume, made)
-        return made
-
-    def _find(self, what: str, original: list[Obj], volume: str) -> list[Obj] | None:
-        found = self._made.get((id(original), what, volume))
-        return found[1] if found is not None else None
-
-    def _keep(self, what: str, original: list[Obj], volume: str, made: list[Obj]) -> None:
-        self._made[id(original), what, volume] = (original, made)
-        if len(self._made) > self._size:
-            self._made.popitem(last=False)
-
-
-_SHARED = _Shared()
+_SHARED = SharedLists()

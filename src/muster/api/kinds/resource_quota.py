@@ -7,20 +7,20 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .. import names, quantities
-from ..causes import Cause, invalid, not_supported
+from ..causes import Cause, invalid, required
 from ..defaults import kept
 from ..objects import Obj, at
+from ..quota_scopes import SCOPES
+from ..quota_usage import BARE, CLAIMS, OF_PODS, OF_SERVICES
 from ..tables import AGE, NAME
 from ..validation.metadata import complain, immutable, validate_metadata, validate_metadata_update
 from .kind import Column, Kind, Subresource
 
-_COMPUTE = {"cpu", "memory", "ephemeral-storage", "requests.cpu", "requests.memory",
-            "requests.ephemeral-storage", "limits.cpu", "limits.memory", "limits.ephemeral-storage"}
-_COUNTED = {"pods", "services", "services.nodeports", "services.loadbalancers", "replicationcontrollers",
-            "resourcequotas", "secrets", "configmaps", "persistentvolumeclaims"}
-STANDARD = _COMPUTE | _COUNTED | {"requests.storage"}
-SCOPES = ("BestEffort", "CrossNamespacePodAffinity", "NotBestEffort", "NotTerminating", "PriorityClass",
-          "Terminating")
+STANDARD = OF_PODS | OF_SERVICES | BARE | {CLAIMS, "requests.storage"}
+_COUNTED = OF_SERVICES | BARE | {"pods", CLAIMS}
+_OF_BEST_EFFORT = frozenset(("pods",))
+_OF_SCOPES = frozenset(("pods", "cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory"))
+_WITHOUT_VALUES = frozenset(SCOPES) - {"PriorityClass"}
 _OPPOSITES = ({"BestEffort", "NotBestEffort"}, {"Terminating", "NotTerminating"})
 
 
@@ -33,14 +33,60 @@ def prepare_update(new: Obj, old: Obj) -> Obj:
 
 
 def validate(quota: Obj) -> list[Cause]:
-    wrong = validate_metadata(quota, namespaced=True) + _amounts(at(quota, "spec.hard", {}), "spec.hard")
-    scopes = at(quota, "spec.scopes", [])
+    hard = at(quota, "spec.hard", {})
+    return (validate_metadata(quota, namespaced=True) + _amounts(hard, "spec.hard")
+            + _scopes(at(quota, "spec.scopes", []), sorted(hard)) + _scope_selector(quota, sorted(hard)))
+
+
+def _scopes(scopes: list[str], hard: list[str]) -> list[Cause]:
+    wrong: list[Cause] = []
     for scope in scopes:
-        if scope not in SCOPES and "/" not in scope:
-            wrong.append(not_supported("spec.scopes", scope, SCOPES))
-    if any(pair <= set(scopes) for pair in _OPPOSITES):
-        wrong.append(invalid("spec.scopes", scopes, "conflicting scopes"))
-    return wrong
+        if scope not in SCOPES:
+            wrong.append(invalid("spec.scopes", scopes, "unsupported scope"))
+        wrong += [invalid("spec.scopes", scopes, "unsupported scope applied to resource")
+                  for name in hard if not _may_be_scoped(scope, name)]
+    return wrong + _conflicts(set(scopes), scopes, "spec.scopes")
+
+
+def _conflicts(found: set[str], shown: object, path: str) -> list[Cause]:
+    return [invalid(path, shown, "conflicting scopes") for pair in _OPPOSITES if pair <= found]
+
+
+def _may_be_scoped(scope: str, name: str) -> bool:
+    if name not in STANDARD or scope not in SCOPES:
+        return True
+    return name in (_OF_BEST_EFFORT if scope == "BestEffort" else _OF_SCOPES)
+
+
+def _scope_selector(quota: Obj, hard: list[str]) -> list[Cause]:
+    selector, path, wrong = at(quota, "spec.scopeSelector"), "spec.scopeSelector", list[Cause]()
+    if selector is None:
+        return wrong
+    rules = selector.get("matchExpressions") or ()
+    for rule in rules:
+        scope, operator = rule.get("scopeName") or "", rule.get("operator") or ""
+        values: list[str] = rule.get("values") or []
+        if scope not in SCOPES:
+            wrong.append(invalid(f"{path}.scopeName", scope, "unsupported scope"))
+        wrong += [invalid(path, selector, "unsupported scope applied to resource")
+                  for name in hard if not _may_be_scoped(scope, name)]
+        if scope in _WITHOUT_VALUES and operator != "Exists":
+            wrong.append(invalid(f"{path}.operator", operator, _ONLY_EXISTS))
+        if operator in ("In", "NotIn"):
+            if not values:
+                wrong.append(required(f"{path}.values", "must be at least one value when `operator` is 'In' or "
+                                                        "'NotIn' for scope selector"))
+        elif operator not in ("Exists", "DoesNotExist"):
+            wrong.append(invalid(f"{path}.operator", operator, "not a valid selector operator"))
+        elif values:
+            wrong.append(invalid(f"{path}.values", values, "must be no value when `operator` is 'Exist' or "
+                                                           "'DoesNotExist' for scope selector"))
+    return wrong + _conflicts({rule.get("scopeName") for rule in rules}, at(quota, "spec.scopes", []), path)
+
+
+_ONLY_EXISTS = ("must be 'Exists' when scope is any of ResourceQuotaScopeTerminating, "
+                "ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or "
+                "ResourceQuotaScopeCrossNamespacePodAffinity")
 
 
 def _amounts(hard: Obj, path: str) -> list[Cause]:
