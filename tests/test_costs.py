@@ -18,6 +18,7 @@ from muster.app import Cluster, running
 from muster.bootstrap import first_objects, node_pool
 from muster.clock import run_virtual
 from muster.scheduler import decide
+from muster.scheduler import snapshot as scheduled
 from muster.server import streams
 from muster.server.requests import Ear, WatchQuery
 from muster.store import history
@@ -56,11 +57,11 @@ def costs(nodes, takes=INSTANT, max_unavailable="10%"):
     behaviour = {"pull": "0s", "start": takes, "ready": "0s", "stop": takes}
     found = Costs()
     phase = "start"
-    fits = decide.refusal
+    examine = decide.examine
 
     def judging(*arguments):
         found.judged[phase] += 1
-        return fits(*arguments)
+        return examine(*arguments)
 
     async def told(clock):
         nonlocal phase
@@ -107,11 +108,11 @@ def costs(nodes, takes=INSTANT, max_unavailable="10%"):
             await during("deleted", 30)
             assert not cluster.mirror.objects("pods")
 
-    decide.refusal = judging
+    decide.examine = judging
     try:
         run_virtual(told, seed="costs")
     finally:
-        decide.refusal = fits
+        decide.examine = examine
     return found
 
 
@@ -133,6 +134,23 @@ def test_events_of_a_pod_are_the_five_that_upstream_tells():
 def test_the_scheduler_examines_one_node_for_a_pod_that_is_for_one_node():
     assert costs(FEW).judged["created"] == FEW
     assert costs(MANY).judged["rolled"] == MANY
+
+
+@pytest.mark.parametrize("nodes, pods", [pytest.param(50, 200, id="all nodes compared"),
+                                         pytest.param(400, 800, id="a part of the nodes compared")])
+def test_pods_of_one_template_ask_each_node_once_and_then_only_those_that_changed(nodes, pods):
+    snapshot = scheduled.Snapshot()
+    for number in range(nodes):
+        node = {"metadata": {"name": f"n{number}"}, "spec": {},
+                "status": {"allocatable": {"cpu": "8", "memory": "32Gi", "pods": "110"}}}
+        snapshot.apply(history.Change(number, Key("nodes", "", f"n{number}"), history.Snapshot(node, number), None))
+    for number in range(pods):
+        pod = {"metadata": {"name": f"p{number}", "namespace": "x", "uid": f"u{number}"}, "status": {},
+               "spec": {"containers": [{"name": "a", "resources": {"requests": {"cpu": "100m"}}}]}}
+        snapshot.apply(history.Change(number, Key("pods", "x", f"p{number}"), history.Snapshot(pod, number), None))
+    found = decide.plan(decide.Observed(snapshot.ready(), snapshot.rooms, snapshot.node_order()), 0.0)
+    assert len(found.actions) == pods
+    assert found.size <= pods + nodes + pods, "each pod, each node once, each node that a pod was placed on"
 
 
 @pytest.mark.parametrize("phase, most", [("created", 6), ("rolled", 40), ("idle", 0)])

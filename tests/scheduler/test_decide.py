@@ -7,6 +7,7 @@ from muster.api.objects import Key, is_deleting
 from muster.api.placement import pin_to_node
 from muster.control.plan import Bind, Delete, Patch, Tell
 from muster.scheduler.decide import Observed, plan
+from muster.scheduler.sample import enough_of, sample
 from muster.scheduler.snapshot import Snapshot
 from muster.store.history import Change
 from muster.store.history import Snapshot as Stored
@@ -59,7 +60,7 @@ class World:
                                           Stored(old, self.revision - 1) if old else None))
 
     def plan(self):
-        return plan(Observed(self.snapshot.ready(), self.snapshot.rooms), NOW)
+        return plan(Observed(self.snapshot.ready(), self.snapshot.rooms, self.snapshot.node_order()), NOW)
 
 
 def bound(decided):
@@ -121,6 +122,31 @@ def test_says_why_not(objects, message):
 def test_a_pinned_pod_looks_at_one_node_only():
     world = World(*(node(f"n{i}") for i in range(500)), *(pod(f"p{i}", on=f"n{i}") for i in range(500)))
     assert world.plan().size == 1000  # each pod, and the one node it is for
+
+
+@pytest.mark.parametrize("nodes, enough", [(0, 0), (3, 3), (99, 99), (100, 100), (150, 100), (1000, 420), (5000, 500),
+                                           (15000, 750)])
+def test_so_many_nodes_are_compared(nodes, enough):
+    assert enough_of(nodes) == enough
+
+
+def test_every_node_has_its_turn():
+    order = [f"n{number}" for number in range(300)]
+    starts = {next(sample(order, f"uid-{number}")[0]) for number in range(3000)}
+    assert len(starts) == 300
+    for number in range(50):
+        names, _ = sample(order, f"uid-{number}")
+        assert sorted(names) == sorted(order)
+
+
+def test_the_order_of_nodes_goes_round_the_zones():
+    world = World(*(node(f"n{number}", labels={"topology.kubernetes.io/zone": "abc"[number // 4]})
+                    for number in range(12)))
+    zones = [world.snapshot.rooms[name].node["metadata"]["labels"]["topology.kubernetes.io/zone"]
+             for name in world.snapshot.node_order()]
+    assert zones == list("abc" * 4)
+    world.put(node("n0"), gone=True)
+    assert "n0" not in world.snapshot.node_order()
 
 
 def test_each_sees_the_ones_before_it_as_placed():

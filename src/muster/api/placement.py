@@ -194,13 +194,14 @@ def amounts_of(resources: Mapping[str, str] | None) -> Amounts:
             for name, amount in resources.items()} if resources else {}
 
 
-def _requested(container: Obj) -> Amounts:
+def _requested(container: Obj, unasked: Amounts | None) -> Amounts:
     resources = container.get("resources")
-    return amounts_of(resources.get("requests")) if resources else {}
+    asked = amounts_of(resources.get("requests")) if resources else {}
+    return {**unasked, **asked} if unasked else asked
 
 
-def requests_of(pod_spec: Obj) -> Amounts:
-    """What the scheduler must find free for the pod.
+def requests_of(pod_spec: Obj, unasked: Amounts | None = None) -> Amounts:
+    """What the scheduler must find free for the pod; `unasked` is what a container takes that does not say.
 
     The larger of what the containers take together and what any start-up step takes, plus the overhead.
     Sidecars (init containers that restart) run beside the containers and beside every later step.
@@ -208,11 +209,11 @@ def requests_of(pod_spec: Obj) -> Amounts:
     """
     total: Amounts = {}
     for container in pod_spec.get("containers") or ():
-        _add(total, _requested(container))
+        _add(total, _requested(container, unasked))
     sidecars: Amounts = {}
     largest_step: Amounts = {}
     for container in pod_spec.get("initContainers") or ():
-        step = _requested(container)
+        step = _requested(container, unasked)
         if container.get("restartPolicy") == "Always":
             _add(total, step)
             _add(sidecars, step)

@@ -1,18 +1,19 @@
 """Which node each waiting pod gets: the scheduler, as one more controller.
 
     a pod pinned to one node    that node is looked at and no other: O(1), so a DaemonSet costs its pods
-    any other pod               every node is asked; the best score wins, ties by a number made of both names
+    any other pod               nodes are asked from a place of its own on, until enough of them fit (sample.py);
+                                the best score wins, ties by a number made of both names
     no node fits                the reasons are counted and told; where it may, the pod preempts others
 
-All pods that wait are decided on in one look, the most important first, each seeing the ones before it as
-placed.  https://kubernetes.io/docs/concepts/scheduling-eviction/kube-scheduler/
+Pods that wait are decided on together, the most important first, each seeing the ones before it as placed; as
+many in one look as keep it short, the others in the next.  https://kubernetes.io/docs/concepts/scheduling-eviction/kube-scheduler/
 """
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from zlib import crc32
+from itertools import chain
 
 from ..api.objects import Key, Obj, at, condition, name_of, namespace_of, to_time, uid_of
 from ..client.mirror import Mirror
@@ -20,13 +21,16 @@ from ..control.disruptions import disrupted
 from ..control.plan import Action, Bind, Delete, Patch, Plan, Tell
 from ..control.runtime import Controller
 from ..store.history import Change
-from .fit import Refusal, refusal
+from .examination import Answer, Examinations, examine
+from .fit import Refusal
 from .preempt import Preemption, best_preemption, may_preempt
-from .score import score
+from .sample import enough_of, sample, tie
+from .score import FULL
 from .snapshot import Room, Snapshot, Waiting
 from .volumes import CLAIMS, CLASSES, CONFLICT, VOLUMES, VolumeNeeds, claim_names, volume_needs
 
-AT_ONCE = 2_000  # pods decided on in one look; the rest come in the next
+# One look is worth so many examinations (some 5 us each); the pods beyond come in the next look.
+LOOK, GLANCES = 4_000, 32  # how many known answers cost as much as one examination
 NAME = "default-scheduler"
 NOT_THIS_NODE = "node(s) didn't satisfy plugin(s) [NodeAffinity]"
 
@@ -35,14 +39,16 @@ NOT_THIS_NODE = "node(s) didn't satisfy plugin(s) [NodeAffinity]"
 class Observed:
     waiting: list[Waiting]
     rooms: Mapping[str, Room]
+    order: Sequence[str] = ()  # of the nodes; default: as in rooms
+    examinations: Examinations = field(default_factory=Examinations)
     more: bool = False  # pods that wait for the next look
     volumes: Mapping[Key, VolumeNeeds] = field(default_factory=dict)  # of the pods that have claims
 
 
 def plan(seen: Observed, now: float) -> Plan:
-    rooms = dict(seen.rooms)
+    rooms, order = dict(seen.rooms), seen.order or tuple(seen.rooms)
     actions: list[Action] = []
-    looked_at = len(seen.waiting)
+    examined = len(seen.waiting)
     for one in seen.waiting:
         if one.pod["spec"].get("schedulingGates"):
             actions.extend(_gated(one, now))
@@ -51,42 +57,79 @@ def plan(seen: Observed, now: float) -> Plan:
         if volumes is not None and volumes.why_not:
             actions.extend(_nowhere(one, volumes.why_not, len(rooms), now))
             continue
-        candidates = _candidates(one, rooms)
-        looked_at += len(candidates)
-        refusals = {room.name: refusal(one.pod, one.needs, room) for room in candidates}
-        if volumes is not None:
-            refusals = {room.name: refusals[room.name] or (None if volumes.allows(room.node) else Refusal((CONFLICT,)))
-                        for room in candidates}
-        best = _best(one, [room for room in candidates if refusals[room.name] is None])
-        if best is not None:
+        found = _ask(one, rooms, order, seen.examinations, volumes)
+        examined += found.examined
+        if found.fitting:
+            best = _best(one, found.fitting)
             rooms[best.name] = best.with_pod(one.key, one.needs)
             actions.append(Bind(one.key, uid_of(one.pod), best.name, tell=one.pod))
         else:
-            actions.extend(_no_place(one, rooms, candidates, refusals, now))
-    return Plan(actions, wake_at=now if seen.more else None, size=looked_at)
+            actions.extend(_no_place(one, rooms, found.refused, now))
+    return Plan(actions, wake_at=now if seen.more else None, size=examined)
 
 
-def _candidates(one: Waiting, rooms: Mapping[str, Room]) -> list[Room]:
-    if one.only_on is None:
-        return list(rooms.values())
-    return [rooms[one.only_on]] if one.only_on in rooms else []
+@dataclass(slots=True)
+class _Asked:
+    fitting: list[Answer]
+    refused: dict[str, Refusal]
+    examined: int
 
 
-def _best(one: Waiting, rooms: list[Room]) -> Room | None:
-    if len(rooms) <= 1:
-        return rooms[0] if rooms else None
-    nominated = at(one.pod, "status.nominatedNodeName")
-    for room in rooms:
-        if room.name == nominated:
-            return room
-    return max(rooms, key=lambda room: (score(one.pod, one.needs, room),
-                                        crc32(f"{uid_of(one.pod)}/{room.name}".encode())))
+def _ask(one: Waiting, rooms: Mapping[str, Room], order: Sequence[str], examinations: Examinations,
+         volumes: VolumeNeeds | None) -> _Asked:
+    """The nodes that fit, as many as are compared, and why the others that were asked do not."""
+    if one.only_on is not None:
+        known: dict[str, Answer] = {}
+        names: Iterable[str] = (one.only_on,) if one.only_on in rooms else ()
+        enough = 1
+    else:
+        known = examinations.known(one.shape)
+        names, enough = sample(order, uid_of(one.pod))
+    fitting: list[Answer] = []
+    refused: dict[str, Refusal] = {}
+    examined = 0
+    nominated = at(one.pod, "status.nominatedNodeName", "")
+    if nominated in rooms and one.only_on is None:
+        names = chain((nominated,), names)
+    for name in names:
+        room = rooms[name]
+        answer = known.get(name)
+        if answer is None or answer.room is not room:
+            answer = known[name] = examine(one, room)
+            examined += 1
+        if answer.refusal is not None:
+            refused[name] = answer.refusal
+        elif volumes is not None and not volumes.allows(room.node):
+            refused[name] = Refusal((CONFLICT,))
+        else:
+            fitting.append(answer)
+            if len(fitting) == enough or name == nominated:
+                break
+    return _Asked(fitting, refused, examined)
 
 
-def _no_place(one: Waiting, rooms: dict[str, Room], candidates: list[Room],
-              refusals: Mapping[str, Refusal | None], now: float) -> Iterable[Action]:
-    said = {name: why for name, why in refusals.items() if why is not None}
-    helpful = [room for room in candidates if said[room.name].room_could_help]
+def _best(one: Waiting, fitting: list[Answer]) -> Room:
+    if len(fitting) == 1:
+        return fitting[0].room
+    scores = [answer.left for answer in fitting]
+    preferred = max(answer.preferred for answer in fitting)
+    if preferred:
+        scores = [score + 2 * (FULL * answer.preferred // preferred)
+                  for score, answer in zip(scores, fitting, strict=True)]
+    unwelcome = max(answer.unwelcome for answer in fitting)
+    if unwelcome:
+        scores = [score - 3 * (FULL * answer.unwelcome // unwelcome)
+                  for score, answer in zip(scores, fitting, strict=True)]
+    if owner := one.needs.owner:
+        scores = [score + 2 * FULL // (1 + answer.room.siblings.get(owner, 0))
+                  for score, answer in zip(scores, fitting, strict=True)]
+    highest = max(scores)
+    best = [answer.room for answer, score in zip(fitting, scores, strict=True) if score == highest]
+    return best[0] if len(best) == 1 else max(best, key=lambda room: tie(uid_of(one.pod), room.name))
+
+
+def _no_place(one: Waiting, rooms: dict[str, Room], said: Mapping[str, Refusal], now: float) -> Iterable[Action]:
+    helpful = [rooms[name] for name, why in said.items() if why.room_could_help]
     found: Preemption | None = None
     if helpful and may_preempt(one.pod) and not _waits_for_victims(one, rooms):
         found = best_preemption(one.pod, one.needs, helpful)
@@ -155,7 +198,7 @@ def _unscheduled(one: Waiting, reason: str, message: str, now: float, more: Obj)
 
 def scheduler() -> Controller:
     """A scheduler with a snapshot of its own."""
-    snapshot = Snapshot()
+    snapshot, examinations = Snapshot(), Examinations()
 
     def wakes(change: Change, mirror: Mirror) -> Iterable[str]:
         if change.key.resource in ("nodes", "pods"):
@@ -168,13 +211,31 @@ def scheduler() -> Controller:
         ready = sorted(snapshot.ready(), key=_importance)
         if not ready:
             return None
-        for one in ready[:AT_ONCE]:
+        now = ready[:_as_many_as_one_look_bears(ready, len(snapshot.rooms), examinations)]
+        for one in now:
             snapshot.tried(one.key)  # one that is bound leaves the list; the others wait for something that helps
-        volumes = {one.key: volume_needs(one.pod, mirror) for one in ready[:AT_ONCE] if claim_names(one.pod)}
-        return Observed(ready[:AT_ONCE], snapshot.rooms, more=len(ready) > AT_ONCE, volumes=volumes)
+        volumes = {one.key: volume_needs(one.pod, mirror) for one in now if claim_names(one.pod)}
+        return Observed(now, snapshot.rooms, snapshot.node_order(), examinations, more=len(ready) > len(now),
+                        volumes=volumes)
 
     return Controller(NAME, ("nodes", "pods", CLAIMS, VOLUMES, CLASSES), wakes, observe, plan, workers=1,
                       account="kube-scheduler")
+
+
+def _as_many_as_one_look_bears(ready: Sequence[Waiting], nodes: int, examinations: Examinations) -> int:
+    """How many of them are decided on now: by what they may cost at most, but one at least."""
+    cost, shapes = 0, set[bytes]()
+    for number, one in enumerate(ready):
+        if one.only_on is not None:
+            cost += 2
+        elif one.shape in shapes or examinations.has(one.shape):
+            cost += 2 + enough_of(nodes) // GLANCES
+        else:
+            cost += nodes
+            shapes.add(one.shape)
+        if cost > LOOK and number:
+            return number
+    return len(ready)
 
 
 def _importance(one: Waiting) -> tuple[int, str, str, str]:

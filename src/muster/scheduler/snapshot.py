@@ -10,6 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
+
+import orjson
 
 from ..api.objects import (
     Key,
@@ -28,11 +31,13 @@ from ..store.history import Change
 
 FINISHED = ("Succeeded", "Failed")
 DEFAULT_SCHEDULER = "default-scheduler"
+ZONE = "topology.kubernetes.io/zone"
+SCORED_AS: Amounts = {"cpu": 100, "memory": 200 * 1024 * 1024}  # a container that says nothing, in scores
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Taken:
-    """What one pod takes of its node."""
+    """What one pod takes of its node.  Never changed once made."""
 
     uid: str
     priority: int
@@ -41,39 +46,48 @@ class Taken:
     since: str  # when it was created
     leaving: bool
     owner: str = ""  # the uid of its controller: pods of one owner are spread
+    scored_cpu: int = 0  # what scores count: a container that asks for nothing counts as one that asks for a little
+    scored_memory: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Room:
-    """A node, and what is taken there."""
+    """A node, and what is taken there.  Never changed once made: whoever holds one knows that it still is so."""
 
     name: str
     node: Obj
     allocatable: Amounts
     taken: Amounts = field(default_factory=dict)
     pods: Mapping[Key, Taken] = field(default_factory=dict)
+    ports: tuple[HostPort, ...] = ()
+    scored_cpu: int = 0
+    scored_memory: int = 0
     changes: int = 0  # how often something happened here that could help a waiting pod
     siblings: Mapping[str, int] = field(default_factory=dict)  # uid of a controller -> how many of its pods are here
-
-    @property
-    def ports(self) -> list[HostPort]:
-        return [port for pod in self.pods.values() for port in pod.ports]
 
     def with_pod(self, key: Key, pod: Taken) -> Room:
         amounts = dict(self.taken)
         for name, amount in pod.amounts.items():
             amounts[name] = amounts.get(name, 0) + amount
-        return replace(self, taken=amounts, pods={**self.pods, key: pod}, siblings=self._counted(pod, 1))
+        return Room(self.name, self.node, self.allocatable, amounts, {**self.pods, key: pod},
+                    self.ports + pod.ports if pod.ports else self.ports, self.scored_cpu + pod.scored_cpu,
+                    self.scored_memory + pod.scored_memory, self.changes, self._counted(pod, 1))
 
     def without_pod(self, key: Key) -> Room:
         gone = self.pods.get(key)
         if gone is None:
             return self
-        amounts = dict(self.taken)
+        amounts, others = dict(self.taken), dict(self.pods)
         for name, amount in gone.amounts.items():
             amounts[name] = amounts.get(name, 0) - amount
-        return replace(self, taken=amounts, changes=self.changes + 1, siblings=self._counted(gone, -1),
-                       pods={other: pod for other, pod in self.pods.items() if other != key})
+        del others[key]
+        ports = tuple(port for pod in others.values() for port in pod.ports) if gone.ports else self.ports
+        return Room(self.name, self.node, self.allocatable, amounts, others, ports, self.scored_cpu - gone.scored_cpu,
+                    self.scored_memory - gone.scored_memory, self.changes + 1, self._counted(gone, -1))
+
+    def with_node(self, node: Obj, *, helps: bool) -> Room:
+        return replace(self, node=node, allocatable=amounts_of(at(node, "status.allocatable")),
+                       changes=self.changes + helps)
 
     def _counted(self, pod: Taken, more: int) -> Mapping[str, int]:
         if not pod.owner:
@@ -91,6 +105,7 @@ class Waiting:
     pod: Obj
     needs: Taken
     only_on: str | None  # pinned to one node: nothing else is looked at
+    shape: bytes  # pods of one shape get the same answers from a node
     tried: int = -1  # the count of helpful changes at the last try
 
 
@@ -99,6 +114,7 @@ class Snapshot:
         self.rooms: dict[str, Room] = {}
         self.waiting: dict[Key, Waiting] = {}
         self.changes = 0
+        self.order: tuple[str, ...] = ()  # names of nodes, a zone at a time; empty: to be made again
         self._homeless: dict[str, dict[Key, Taken]] = {}  # pods whose node is not known (yet)
 
     def apply(self, change: Change) -> bool:
@@ -114,6 +130,16 @@ class Snapshot:
         """
         return [one for one in self.waiting.values()
                 if one.tried < self._helpful(one) or condition(one.pod, "PodScheduled") is None]
+
+    def node_order(self) -> tuple[str, ...]:
+        """The names of the nodes, one of each zone in turn, so that any stretch of them is of all zones."""
+        if len(self.order) != len(self.rooms):
+            zones: dict[str, list[str]] = {}
+            for name in sorted(self.rooms):
+                zones.setdefault(labels_of(self.rooms[name].node).get(ZONE, ""), []).append(name)
+            turns = zip_longest(*(zones[zone] for zone in sorted(zones)))
+            self.order = tuple(name for turn in turns for name in turn if name is not None)
+        return self.order
 
     def tried(self, key: Key) -> None:
         """Notes that a pod found no place as things are now."""
@@ -138,21 +164,22 @@ class Snapshot:
         name, node, old = change.key.name, change.value, change.previous
         if node is None:
             room = self.rooms.pop(name, None)
+            self.order = ()
             if room is not None and room.pods:
                 self._homeless[name] = dict(room.pods)
             self.changes += 1
             return bool(self.waiting)
         room = self.rooms.get(name)
         if room is None:
+            self.order = ()
             room = Room(name, node, amounts_of(at(node, "status.allocatable")))
             for key, pod in self._homeless.pop(name, {}).items():
                 room = room.with_pod(key, pod)
         elif old is not None and not _matters(old, node):
-            self.rooms[name] = replace(room, node=node)
+            self.rooms[name] = room.with_node(node, helps=False)
             return False
         self.changes += 1
-        self.rooms[name] = replace(room, node=node, allocatable=amounts_of(at(node, "status.allocatable")),
-                                   changes=room.changes + 1)
+        self.rooms[name] = room.with_node(node, helps=True)
         return bool(self.waiting)
 
     def _apply_pod(self, change: Change) -> bool:
@@ -174,7 +201,8 @@ class Snapshot:
         if known is not None and known.pod["spec"] == pod["spec"]:
             self.waiting[key] = replace(known, pod=pod)
             return False
-        self.waiting[key] = Waiting(key, pod, taken_by(pod), pinned_node(pod["spec"]))
+        needs = taken_by(pod)
+        self.waiting[key] = Waiting(key, pod, needs, pinned_node(pod["spec"]), shape_of(pod, needs))
         return True
 
     def _settle(self, key: Key, node: str, pod: Taken) -> None:
@@ -202,9 +230,19 @@ class Snapshot:
 
 
 def taken_by(pod: Obj) -> Taken:
-    return Taken(uid_of(pod), pod["spec"].get("priority") or 0, requests_of(pod["spec"]),
-                 tuple(host_ports_of(pod["spec"])), pod["metadata"].get("creationTimestamp", ""), is_deleting(pod),
-                 (controller_of(pod) or {}).get("uid", ""))
+    spec = pod["spec"]
+    scored = requests_of(spec, unasked=SCORED_AS)
+    return Taken(uid_of(pod), spec.get("priority") or 0, requests_of(spec), tuple(host_ports_of(spec)),
+                 pod["metadata"].get("creationTimestamp", ""), is_deleting(pod),
+                 (controller_of(pod) or {}).get("uid", ""), scored.get("cpu", 0), scored.get("memory", 0))
+
+
+def shape_of(pod: Obj, needs: Taken) -> bytes:
+    """All of a pod that a single node's answer depends on."""
+    spec = pod["spec"]
+    return orjson.dumps((spec.get("nodeSelector"), at(spec, "affinity.nodeAffinity"), spec.get("tolerations"),
+                         needs.amounts, [list(port) for port in needs.ports], needs.scored_cpu, needs.scored_memory),
+                        option=orjson.OPT_SORT_KEYS)
 
 
 def _matters(old: Obj, new: Obj) -> bool:
