@@ -80,7 +80,8 @@ POOLS = "nodepools.muster.dev"
 class Cluster:
     """Everything between a store and its clients.  `run` works until it is cancelled."""
 
-    def __init__(self, store: Store, clock: Clock, *, ca_certificate: str = ""):
+    def __init__(self, store: Store, clock: Clock, *, ca_certificate: str = "",
+                 make_fleet: Callable[..., Fleet] = Fleet):
         self.clock = clock
         self.store = store
         self.kinds = Kinds(BUILT_IN)
@@ -90,8 +91,8 @@ class Cluster:
         self.meter = FleetMeter(self.mirror, clock, self.kinds)
         self._recorders: list[Recorder] = []
         self.runtimes = [self._runtime(controller) for controller in self._controllers(ca_certificate)]
-        self.fleet = Fleet(self.client("system:node"), self.mirror, clock,
-                           tell=self._recorder("kubelet", KUBELET_BACKLOG))
+        self.fleet = make_fleet(self.client("system:node"), self.mirror, clock,
+                                tell=self._recorder("kubelet", KUBELET_BACKLOG))
 
     def client(self, user: str) -> LocalClient:
         return LocalClient(self.registry, user)

@@ -7,7 +7,7 @@ import pytest
 
 from muster.node import crashes, images
 from muster.node.commands import FOR_EVER, Course, course
-from muster.node.durations import go_duration, read_range, sleep_length
+from muster.node.durations import go_duration, read_spread, sleep_length
 
 
 def sh(script: str) -> tuple[str, ...]:
@@ -70,10 +70,10 @@ def test_durations_as_go_prints_them(seconds: float, text: str) -> None:
 
 def test_lengths_and_ranges() -> None:
     assert sleep_length("1.5h") == 5400
-    assert read_range("1s..3s") == (1, 3)
-    assert read_range("never").least == math.inf
+    assert read_spread("1s..3s") == (1, 3)
+    assert read_spread("never").least == math.inf
     with pytest.raises(ValueError):
-        read_range("3s..1s")
+        read_spread("3s..1s")
 
 
 @pytest.mark.parametrize(("image", "name", "repository"), [

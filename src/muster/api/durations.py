@@ -1,4 +1,7 @@
-"""How long simulated things take, as users write it: "500ms", "1m30s", or a range to draw from, "1s..3s".
+"""How long simulated things take, as users write it: "500ms", "1m30s", or something to draw from.
+
+    "1s..3s"                      evenly from a range
+    "lognormal(p50=30s,p95=2m)"   half of all are shorter than the p50, one in twenty is longer than the p95
 
 A number without a unit is seconds, as `sleep` takes it; "never" is for ever.
 """
@@ -13,6 +16,7 @@ _NUMBER = r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
 _PART = re.compile(rf"({_NUMBER})(ms|s|m|h|d)")
 _SHAPE = re.compile(rf"(?:{_NUMBER}(?:ms|s|m|h|d))+")
 _BARE = re.compile(_NUMBER)
+_LOGNORMAL = re.compile(r"lognormal\(\s*p50\s*=\s*([^,\s]+)\s*,\s*p95\s*=\s*([^)\s]+)\s*\)")
 _FOR_EVER = ("never", "infinity", "inf")
 
 
@@ -40,3 +44,27 @@ def parse_range(text: str) -> tuple[float, float]:
     if math.isinf(longest) and not math.isinf(shortest):
         raise ValueError("must have an end to draw from")
     return shortest, longest
+
+
+@lru_cache(maxsize=1024)
+def parse_lognormal(text: str) -> tuple[float, float]:
+    """The median and the 95th percentile of "lognormal(p50=30s,p95=2m)" in seconds."""
+    found = _LOGNORMAL.fullmatch(text.strip())
+    if found is None:
+        raise ValueError('must be written as "lognormal(p50=30s,p95=2m)"')
+    p50, p95 = parse_duration(found[1]), parse_duration(found[2])
+    if not 0 < p50 < p95 or math.isinf(p95):
+        raise ValueError(f"must have 0 < p50 ({found[1]}) < p95 ({found[2]})")
+    return p50, p95
+
+
+def is_lognormal(text: str) -> bool:
+    return text.strip().startswith("lognormal")
+
+
+def check_length(text: str) -> None:
+    """ValueError with the reason, where this says neither how long something takes nor what to draw it from."""
+    if is_lognormal(text):
+        parse_lognormal(text)
+    else:
+        parse_range(text)

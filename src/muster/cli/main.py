@@ -113,6 +113,44 @@ def bench(
                 output=output))
 
 
+@app.command()
+def rehearse(
+    files: Annotated[list[Path] | None, typer.Option("-f", "--filename", help="What is applied.")] = None,
+    on: Annotated[list[Path] | None, typer.Option("--on", metavar="SNAPSHOT|KUBECONFIG", help=(
+        "What is there before: a dump (kubectl get ... -o yaml), manifests, or a cluster (only read)."))] = None,
+    node_count: Annotated[int | None, typer.Option("--nodes", min=1, max=20_000, help="So many nodes.")] = None,
+    pools: Annotated[list[str] | None, typer.Option(
+        "--pool", metavar="NAME=N[,cpu=8,...]", help="A pool of nodes, as `muster up --pool` takes it.")] = None,
+    settings: Annotated[list[str] | None, typer.Option(
+        "--set", metavar="KIND/NAME.FIELD=A[,B...]",
+        help="Alternatives, compared side by side: ds/agent.spec.updateStrategy.rollingUpdate.maxUnavailable=1,10%.",
+    )] = None,
+    restart: Annotated[list[str] | None, typer.Option(
+        "--restart", metavar="KIND/NAME", help="As `kubectl rollout restart` would, after all files.")] = None,
+    pull: Annotated[str | None, typer.Option(metavar="20s..90s", help=(
+        "How long a pull takes: 20s, 20s..90s, lognormal(p50=30s,p95=2m), or measured (in the snapshot)."))] = None,
+    start: Annotated[str | None, typer.Option(metavar="1s..3s", help="How long a container takes to start.")] = None,
+    ready: Annotated[str | None, typer.Option(metavar="1s..3s", help="How long from started to ready.")] = None,
+    stop: Annotated[str | None, typer.Option(metavar="1s..3s", help="How long a container takes to stop.")] = None,
+    until: Annotated[str, typer.Option(metavar="stable|2h", help="When it is over.")] = "stable",
+    runs: Annotated[int, typer.Option(min=1, max=10_000, help="Of each alternative, each on its own luck.")] = 1,
+    seed: Annotated[str, typer.Option(help="The same seed gives the same history, byte for byte.")] = "0",
+    jobs: Annotated[int | None, typer.Option(min=1, max=256, show_default="all cores", help="Processes.")] = None,
+    output: Annotated[str, typer.Option("-o", "--output", help="text, json, svg, png or html.")] = "text",
+    out: Annotated[Path | None, typer.Option("--out", help="Write it there instead of to the terminal.")] = None,
+) -> None:
+    """Play through what applying these files would do: the same controllers, in virtual time."""
+    from ..rehearsal.options import options
+    from .pools import DEFAULT_POOL, parse_pool
+    from .rehearse import run
+    described = [parse_pool(text) for text in pools or ()]
+    if node_count is not None:
+        described.insert(0, parse_pool(f"{DEFAULT_POOL}={node_count}"))
+    run(options(files=files or (), on=on or (), pools=described, settings=settings or (), restart=restart or (),
+                lengths={"pull": pull, "start": start, "ready": ready, "stop": stop}, until=until, runs=runs, seed=seed,
+                jobs=jobs, output=output, out=out))
+
+
 @nodes.command("list")
 def nodes_list(data_dir: DataDir = HOME, output: Output = "table") -> None:
     """List the nodes as a cloud's console would."""

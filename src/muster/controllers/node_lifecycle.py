@@ -57,9 +57,15 @@ def wakes(change: Change, mirror: Mirror) -> Iterable[str]:
         yield change.key.name
     elif change.key.resource == LEASES and change.key.namespace == LEASE_NAMESPACE:
         # A renewal for a node that is well says nothing new: the plan looks again when the lease would run out.
+        # Unless it now holds for less long than before.
         node = mirror.get(Key("nodes", "", change.key.name))
-        if node is not None and not is_true(node, "Ready"):
+        if node is not None and (not is_true(node, "Ready") or _is_shorter(change)):
             yield change.key.name
+
+
+def _is_shorter(renewal: Change) -> bool:
+    before, after = (at(lease or {}, "spec.leaseDurationSeconds", 0) for lease in (renewal.previous, renewal.value))
+    return 0 < after < before
 
 
 def observe(mirror: Mirror, name: str) -> Observed | None:

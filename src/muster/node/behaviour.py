@@ -19,7 +19,7 @@ from typing import Any
 import orjson
 
 from . import usage
-from .durations import AT_ONCE, Range, read_range
+from .durations import AT_ONCE, Range, Spread, read_spread
 
 ANNOTATION = "muster.dev/behaviour"
 OF_A_POD = {f"muster.dev/{name}": name for name in ("pull", "start", "ready", "stop")}
@@ -28,14 +28,14 @@ PROBED_READY = Range(0.0, 0.5)
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    pull: Range = Range(1.0, 3.0)
-    start: Range = Range(0.2, 0.6)
-    stop: Range = Range(0.2, 1.0)
-    ready: Range | None = None  # None: at once, or PROBED_READY where there is a readiness probe
+    pull: Spread = Range(1.0, 3.0)
+    start: Spread = Range(0.2, 0.6)
+    stop: Spread = Range(0.2, 1.0)
+    ready: Spread | None = None  # None: at once, or PROBED_READY where there is a readiness probe
     missing: tuple[str, ...] = ()  # glob patterns of images that can not be pulled
     usage: usage.Use = usage.NOTHING_SAID  # what containers use, of which nothing else is said
 
-    def ready_range(self, probed: bool) -> Range:
+    def ready_range(self, probed: bool) -> Spread:
         return self.ready if self.ready is not None else PROBED_READY if probed else AT_ONCE
 
 
@@ -43,11 +43,12 @@ USUAL = Behaviour()
 INSTANT = Behaviour(AT_ONCE, AT_ONCE, AT_ONCE, AT_ONCE)
 
 
-def from_pool(behaviour: Mapping[str, Any] | None) -> Behaviour:
-    """From a pool's `spec.behaviour`.  A range that can not be read is as if it were not there."""
+def from_pool(behaviour: Mapping[str, Any] | None, usual: Behaviour = USUAL) -> Behaviour:
+    """From a pool's `spec.behaviour`.  What can not be read is as if it were not there: as usual."""
     if not behaviour:
-        return USUAL
-    return replace(_with_ranges(USUAL, behaviour), missing=tuple(behaviour.get("missingImages") or ()),
+        return usual
+    missing = behaviour.get("missingImages")
+    return replace(_with_ranges(usual, behaviour), missing=usual.missing if missing is None else tuple(missing),
                    usage=usage_of(behaviour.get("usage")))
 
 
@@ -62,12 +63,12 @@ def usage_of(said: Any) -> usage.Use:
 
 
 @lru_cache(maxsize=256)
-def from_annotation(text: str) -> Behaviour:
+def from_annotation(text: str, usual: Behaviour = USUAL) -> Behaviour:
     try:
         found = orjson.loads(text)
     except orjson.JSONDecodeError:
-        return USUAL
-    return from_pool(found) if isinstance(found, dict) else USUAL
+        return usual
+    return from_pool(found, usual) if isinstance(found, dict) else usual
 
 
 def of_pod(usual: Behaviour, annotations: Mapping[str, str]) -> Behaviour:
@@ -77,12 +78,12 @@ def of_pod(usual: Behaviour, annotations: Mapping[str, str]) -> Behaviour:
 
 
 def _with_ranges(usual: Behaviour, ranges: Mapping[str, Any]) -> Behaviour:
-    read: dict[str, Range] = {}
+    read: dict[str, Spread] = {}
     for name in OF_A_POD.values():
         text = ranges.get(name)
         if isinstance(text, str):
             try:
-                read[name] = read_range(text)
+                read[name] = read_spread(text)
             except ValueError:
                 continue
     return replace(usual, **read) if read else usual  # type: ignore[arg-type]

@@ -1,6 +1,8 @@
-"""How long simulated things take: a length drawn anew from a range, and lengths as others write them.
+"""How long simulated things take: a length that is drawn anew each time, and lengths as others write them.
 
-    read_range("1s..3s")      Range(1.0, 3.0)       "never" is a range that is never over
+    read_spread("1s..3s")     Range(1.0, 3.0)       "never" is a range that is never over
+    read_spread("lognormal(p50=30s,p95=2m)")        a long tail, as pulls have it
+    Sample((1.2, 1.3, 4.0))   one of those that were measured
     sleep_length("1m")        60.0, as the command `sleep` takes it: "30", "2.5h", "infinity"
     go_duration(1.2344)       "1.234s", as the kubelet's events print one
 """
@@ -27,13 +29,39 @@ class Range(NamedTuple):
         return self.least if self.least == self.most else chance.uniform(self.least, self.most)
 
 
+class Lognormal(NamedTuple):
+    """Half of all are shorter than `p50`, one in twenty is longer than `p95`."""
+
+    p50: float
+    p95: float
+
+    def draw(self, chance: random.Random) -> float:
+        return chance.lognormvariate(math.log(self.p50), math.log(self.p95 / self.p50) / NORMAL_P95)
+
+
+class Sample(NamedTuple):
+    """Lengths that were measured: any of them, each as likely as it was."""
+
+    lengths: tuple[float, ...]
+
+    def draw(self, chance: random.Random) -> float:
+        return chance.choice(self.lengths)
+
+
+Spread = Range | Lognormal | Sample
+
 AT_ONCE = Range(0.0, 0.0)
 NEVER = Range(math.inf, math.inf)
+NORMAL_P95 = 1.6448536269514722  # standard deviations above the mean: one in twenty is beyond
 
 
-def read_range(text: str) -> Range:
-    """ "1s..3s", one length, or "never".  ValueError for anything else."""
-    return NEVER if text == "never" else Range(*durations.parse_range(text))
+def read_spread(text: str) -> Spread:
+    """ "1s..3s", one length, "never", or a lognormal.  ValueError for anything else."""
+    if text == "never":
+        return NEVER
+    if durations.is_lognormal(text):
+        return Lognormal(*durations.parse_lognormal(text))
+    return Range(*durations.parse_range(text))
 
 
 @lru_cache(maxsize=1024)

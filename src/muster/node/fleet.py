@@ -9,6 +9,10 @@ started at any time: the pods that ran go on running.
 
 A node is simulated when a NodePool owns it, or when it says `muster.dev/simulated: "true"`; any other one stays
 without an agent.  One that says `muster.dev/fail: "true"` falls silent, with its pods, for as long as it does.
+
+In virtual time heartbeats may be spared (`heartbeats=False`): a lease then holds for years, and a node that falls
+silent leaves the renewal that it would have made last, at its own moment of every ten seconds.  So it is found
+missing exactly when it would be otherwise, and a fleet that is well costs nothing.
 """
 from __future__ import annotations
 
@@ -52,7 +56,8 @@ Work = tuple[Callable[[Any], Awaitable[None]], Any]
 
 class Fleet:
     def __init__(self, client: Client, mirror: Mirror, clock: Clock, tell: Callable[[Tell], None] | None = None,
-                 *, in_flight: int = IN_FLIGHT):
+                 *, in_flight: int = IN_FLIGHT, usual: Behaviour = behaviour.USUAL,
+                 simulates: Callable[[Obj], bool] = is_simulated, heartbeats: bool = True):
         self.writes = 0  # of all kinds but events, so far
         self._client, self._mirror, self._clock = client, mirror, clock
         self._tell = tell or (lambda one: None)
@@ -66,6 +71,9 @@ class Fleet:
         self._to_write: deque[Work] = deque()
         self._writers = 0
         self._in_flight = in_flight
+        self._usual = usual  # where neither pool, node nor pod says otherwise
+        self._simulates = simulates
+        self._heartbeats = heartbeats
         self._strangers = 0
         self._misfortunes: tuple[Misfortune, ...] = ()
         self._stirred = asyncio.Event()
@@ -183,28 +191,31 @@ class Fleet:
         if pool is None:
             self._behaviours.pop(key.name, None)
         else:
-            self._behaviours[key.name] = behaviour.from_pool(pool["spec"].get("behaviour"))
+            self._behaviours[key.name] = behaviour.from_pool(pool["spec"].get("behaviour"), self._usual)
 
     def _behaviour_of(self, machine: Machine) -> Behaviour:
         own = machine.node["metadata"].get("annotations", {}).get(behaviour.ANNOTATION)
-        return behaviour.from_annotation(own) if own else self._behaviours.get(machine.pool, behaviour.USUAL)
+        usual = self._behaviours.get(machine.pool, self._usual)
+        return behaviour.from_annotation(own, usual) if own else usual
 
     def _node_changed(self, name: str) -> None:
         node = self._mirror.get(Key("nodes", "", name))
         machine = self._machines.get(name)
-        if machine is not None and (node is None or uid_of(node) != machine.uid or not is_simulated(node)):
+        if machine is not None and (node is None or uid_of(node) != machine.uid or not self._simulates(node)):
             self._leave(machine)
             machine = None
-        if node is None or not is_simulated(node):
+        if node is None or not self._simulates(node):
             return
         if machine is None:
             self._move_in(node)
         elif revision_of(node) < revision_of(machine.node):
             return  # what this fleet has written since is on its way here
         elif machine.node is not node:
-            came_back = is_failing(machine.node) and not is_failing(node)
+            was_silent, is_silent = is_failing(machine.node), is_failing(node)
             machine.node = node
-            if came_back:
+            if is_silent and not was_silent and not self._heartbeats:
+                self._submit(self._leave_last_renewal, (machine, self._clock.now()))
+            if was_silent and not is_silent:
                 self._heartbeat(machine, self._clock.now())
                 for resident in list(machine.residents.values()):
                     self._look(resident, self._clock.now())
@@ -223,6 +234,9 @@ class Fleet:
             self._dirty[key] = None
         if not is_failing(node):
             self._submit(self._begin_lease, machine)
+        if not self._heartbeats:
+            return
+        if not is_failing(node):
             interval_s = leases.interval_s(len(self._machines))
             self._set_timer(machine, "lease", leases.together(now + interval_s * self._chance.random()))
         self._set_timer(machine, "report", now + self._report_s() * (0.5 + self._chance.random() / 2))
@@ -242,12 +256,14 @@ class Fleet:
             if not machine.reporting and not is_failing(machine.node):
                 machine.reporting = True
                 self._submit(self._write_node_status, machine)
-            self._set_timer(machine, "report", self._clock.now() + self._report_s())
+            if self._heartbeats:
+                self._set_timer(machine, "report", self._clock.now() + self._report_s())
 
     def _heartbeat(self, machine: Machine, now: float) -> None:
         if self._machines.get(machine.name) is machine and not is_failing(machine.node):
             self._submit(self._renew_lease, machine, first=True)
-            self._set_timer(machine, "lease", leases.together(now + leases.interval_s(len(self._machines))))
+            if self._heartbeats:
+                self._set_timer(machine, "lease", leases.together(now + leases.interval_s(len(self._machines))))
 
     # Pods
 
@@ -394,17 +410,30 @@ class Fleet:
 
     async def _begin_lease(self, machine: Machine) -> None:
         try:
-            await self._client.create(leases.lease(machine.node, len(self._machines), self._clock.now()))
+            renewal = self._renewal(self._clock.now())
+            await self._client.create(leases.lease(machine.node, renewal))
         except AlreadyExists:
             await self._renew_lease(machine)
         except ApiError as error:
             log.info("lease of %s: %s; again at its next renewal", machine.name, error)
 
+    def _renewal(self, now: float) -> Obj:
+        return leases.renewal(len(self._machines), now) if self._heartbeats else leases.long_renewal(now)
+
+    async def _leave_last_renewal(self, silence: tuple[Machine, float]) -> None:
+        machine, since = silence
+        try:
+            await self._client.patch(leases.key(machine.name), leases.last_renewal(machine.uid, since))
+        except NotFound:
+            pass  # the node never renewed it
+        except ApiError as error:
+            log.info("lease of %s: %s; nobody finds out that it is silent", machine.name, error)
+
     async def _renew_lease(self, machine: Machine) -> None:
         if self._machines.get(machine.name) is not machine:
             return
         try:
-            await self._client.patch(leases.key(machine.name), leases.renewal(len(self._machines), self._clock.now()))
+            await self._client.patch(leases.key(machine.name), self._renewal(self._clock.now()))
         except NotFound:
             await self._begin_lease(machine)
         except ApiError as error:

@@ -3,15 +3,21 @@
 A large simulated fleet renews more slowly, so that all of it together writes about a hundred times a second; each
 lease says for how long it is good.  Heartbeats that are due within half a second go out together and share one flush
 of the store: a flush for each took most of an idle cluster's time.
+
+Where heartbeats are spared (fleet.py), a lease holds for ten years; `last_renewal` is the one that a node which falls
+silent would have made last, had it renewed every ten seconds from a moment of its own.
 https://kubernetes.io/docs/concepts/architecture/leases/#node-heart-beats
 """
 from __future__ import annotations
+
+from zlib import crc32
 
 from ..api.objects import Key, Obj, name_of, to_micro_time, uid_of
 
 NAMESPACE = "kube-node-lease"
 SHORTEST_S, RENEWALS_PER_S, GOOD_FOR = 10.0, 100, 4
 TOGETHER_S = 0.5
+TEN_YEARS_S = 315_360_000
 
 
 def interval_s(nodes: int) -> float:
@@ -32,9 +38,19 @@ def renewal(nodes: int, now: float) -> Obj:
     return {"spec": {"leaseDurationSeconds": int(GOOD_FOR * interval_s(nodes)), "renewTime": to_micro_time(now)}}
 
 
-def lease(node: Obj, nodes: int, now: float) -> Obj:
+def long_renewal(now: float) -> Obj:
+    return {"spec": {"leaseDurationSeconds": TEN_YEARS_S, "renewTime": to_micro_time(now)}}
+
+
+def last_renewal(node_uid: str, now: float) -> Obj:
+    """The newest renewal of a node that renews every SHORTEST_S; which moment is its own, its uid says."""
+    moment = crc32(node_uid.encode()) / 2**32 * SHORTEST_S
+    return renewal(1, now - (now - moment) % SHORTEST_S)
+
+
+def lease(node: Obj, renewal: Obj) -> Obj:
     name = name_of(node)
     owner = {"apiVersion": "v1", "kind": "Node", "name": name, "uid": uid_of(node)}
     return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
             "metadata": {"name": name, "namespace": NAMESPACE, "ownerReferences": [owner]},
-            "spec": {"holderIdentity": name, **renewal(nodes, now)["spec"]}}
+            "spec": {"holderIdentity": name, **renewal["spec"]}}

@@ -12,7 +12,7 @@ from .. import names, quantities
 from ..amount_ranges import parse_amount_range
 from ..causes import Cause, invalid, not_supported
 from ..defaults import filled, inside, kept
-from ..durations import parse_range
+from ..durations import check_length
 from ..objects import Obj, at
 from ..tables import AGE, NAME, path_cell
 from ..validation.metadata import (
@@ -51,7 +51,7 @@ _SCHEMA: dict[str, dict[str, str]] = {
         "replicas": f"int32 -- How many nodes, 0 to {MOST_NODES}. Defaults to {DEFAULT_REPLICAS}.",
         "template": f"#{_DEFINITION}Template -- What each new node is made of.",
         "behaviour": f"#{_DEFINITION}Behaviour -- How the simulated nodes act. Each time is a duration such as "
-                     '"500ms", or a range to draw from such as "1s..3s".',
+                     '"500ms", or something to draw from: "1s..3s" or "lognormal(p50=30s,p95=2m)".',
     },
     f"{_DEFINITION}Template": {
         "labels": "{}string -- Labels of each node.",
@@ -160,7 +160,7 @@ def _behaviour(behaviour: Obj) -> list[Cause]:
         if (text := behaviour.get(field)) is None:
             continue
         try:
-            parse_range(text)
+            check_length(text)
         except ValueError as error:
             wrong.append(invalid(f"spec.behaviour.{field}", text, str(error)))
     for resource, amount in (behaviour.get("usage") or {}).items():

@@ -1,0 +1,166 @@
+"""One rehearsal: the stage as it stands, the files applied at t = 0, and what follows until it is over.
+
+A run is over when everything is at rest; or when nothing has come any further for so long that it will not (every
+back-off and deadline is shorter); or when its time is up.  In virtual time waiting for that costs nothing.
+"""
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from ..api.errors import ApiError
+from ..api.objects import Key, Obj, at, to_time
+from ..clock import Clock, run_virtual
+from ..manifests import Manifest, located
+from .alternatives import Alternative, find, key_of, kind_named, merge_patch_of, with_choice
+from .measure import Measure
+from .outcome import FINISHED, INTERRUPTED, STUCK, TIME_IS_UP, Outcome
+from .stage import Stage, keys_there, target
+from .world import State, World, at_work
+
+STILL_S = 2.0  # at rest for so long is at rest
+# Longer than every back-off: of images and crashes 5 min, of a DaemonSet's failed pods 15 min.
+HOPELESS_AFTER_S = 16 * 60.0
+LONGEST_S = 30 * 24 * 3600.0
+SHOWN_EVERY_S = 5.0  # of virtual time
+RESTARTED_AT = ("spec", "template", "metadata", "annotations", "kubectl.kubernetes.io/restartedAt")
+
+Show = Callable[[float], None]  # how much is done, 0 to 1
+
+
+def seed_of(stage: Stage, run: int) -> str:
+    """The same for all alternatives: they are compared on the same luck."""
+    return f"{stage.options.seed}/{run}"
+
+
+def rehearse(stage: Stage, alternative: Alternative, run: int, show: Show | None = None, *,
+             timelines: bool = True) -> Outcome:
+    """One run of one alternative.  A KeyboardInterrupt ends it with what is known so far."""
+    one = _Run(stage, alternative, seed_of(stage, run), show, timelines)
+    with _no_collections():
+        try:
+            return run_virtual(one.play, start=stage.state.now, seed=one.seed)
+        except KeyboardInterrupt:
+            if one.known is None:
+                raise
+            return one.known()
+
+
+class _Run:
+    def __init__(self, stage: Stage, alternative: Alternative, seed: str, show: Show | None, timelines: bool):
+        self.stage, self.alternative, self.seed = stage, alternative, seed
+        self.known: Callable[[], Outcome] | None = None
+        self._show, self._timelines = show, timelines
+
+    async def play(self, clock: Clock) -> Outcome:
+        state: State = self.stage.state
+        world = World(state.store(), clock, self.stage.behaviour)
+        async with at_work(world):
+            measure = Measure(world)
+            measure.begin()
+            self.known = lambda: measure.outcome(self.seed, INTERRUPTED, timelines=self._timelines)
+            showing = asyncio.create_task(self._show_progress(measure)) if self._show is not None else None
+            await self._apply(world)
+            verdict = await self._wait(measure, clock)
+            if showing is not None:
+                showing.cancel()
+            return measure.outcome(self.seed, verdict, timelines=self._timelines)
+
+    async def _show_progress(self, measure: Measure) -> None:
+        assert self._show is not None, "asked for"
+        while True:
+            self._show(measure.share_done())
+            await asyncio.sleep(SHOWN_EVERY_S)
+
+    # ---- what happens
+
+    async def _apply(self, world: World) -> None:
+        stage, kinds = self.stage, world.kinds
+        keys = keys_there(kinds, stage.manifests, stage.state)
+        chosen: dict[Key, list] = {}  # type: ignore[type-arg]
+        for choice in self.alternative.choices:
+            setting = choice.setting
+            option = f"--set {setting.text}"
+            key = find(keys, kind_named(kinds, setting.kind, option), setting.namespace, setting.name, option)
+            chosen.setdefault(key, []).append(choice)
+        for manifest in stage.manifests:
+            value = manifest.value
+            for choice in chosen.pop(key_of(kinds, value), ()):
+                value = with_choice(value, choice)
+            await _apply_one(world, manifest, value)
+        for key, choices in chosen.items():
+            old = await world.admin.get(key)
+            new = old
+            for choice in choices:
+                new = with_choice(new, choice)
+            await world.admin.patch(key, merge_patch_of(old, new))
+        for text in stage.options.restart:
+            await _restart(world, target(text, keys, kinds))
+
+    # ---- until when
+
+    async def _wait(self, measure: Measure, clock: Clock) -> str:
+        until_s = self.stage.options.until_s
+        if until_s is not None:
+            await asyncio.sleep(until_s)
+            return FINISHED if measure.is_at_rest else TIME_IS_UP
+        deadline = clock.now() + LONGEST_S
+        hopeless_s = HOPELESS_AFTER_S + _longest_wait(measure)
+        while clock.now() < deadline:
+            await asyncio.sleep(STILL_S)
+            if measure.is_at_rest:
+                if measure.moved_at + STILL_S <= clock.now():
+                    return FINISHED
+                continue
+            try:
+                async with asyncio.timeout(max(STILL_S, measure.progress_at + hopeless_s - clock.now())):
+                    await measure.rest()
+            except TimeoutError:
+                if measure.progress_at + hopeless_s <= clock.now():
+                    return STUCK
+        return TIME_IS_UP
+
+
+def _longest_wait(measure: Measure) -> float:
+    """The longest that a workload's own fields make anybody wait."""
+    longest = 0.0
+    for one in measure.workloads.values():
+        spec = one.obj["spec"]
+        pod = at(one.obj, "spec.template.spec", {})
+        waits = [spec.get("minReadySeconds"), spec.get("progressDeadlineSeconds"),
+                 pod.get("terminationGracePeriodSeconds"),
+                 *(each.get("tolerationSeconds") for each in pod.get("tolerations") or ())]
+        longest = max(longest, *(float(each) for each in waits if each and each < 2**31 - 1), 0.0)
+    return longest
+
+
+async def _apply_one(world: World, manifest: Manifest, value: Obj) -> None:
+    try:
+        await world.apply(value)
+    except ApiError as error:
+        raise located(error, manifest) from None
+
+
+async def _restart(world: World, key: Key) -> None:
+    """As `kubectl rollout restart` does."""
+    patch: Obj = {}
+    inner = patch
+    for step in RESTARTED_AT[:-1]:
+        inner[step] = {}
+        inner = inner[step]
+    inner[RESTARTED_AT[-1]] = to_time(world.clock.now())
+    await world.admin.patch(key, patch)
+
+
+@contextmanager
+def _no_collections() -> Iterator[None]:
+    """What a run makes stays until it ends; looking for garbage in it would take a fifth of the time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

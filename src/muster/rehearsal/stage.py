@@ -1,0 +1,135 @@
+"""What stands before anything is rehearsed: the nodes and whatever is there, brought to rest.
+
+    described nodes, objects of snapshots  ->  a State, as they are
+    manifests given with --on              ->  applied to it
+    all of it settles, on nodes without delays, and the State it comes to is what every run begins on
+"""
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..api.errors import ApiError, BadRequest
+from ..api.kinds.built_in import BUILT_IN
+from ..api.kinds.catalogue import Kinds
+from ..api.objects import Key, Obj, name_of
+from ..api.schema import Schema
+from ..bootstrap import first_objects
+from ..clock import Clock, run_virtual
+from ..manifests import Manifest, check, located, read_manifests
+from ..node.behaviour import INSTANT, USUAL, Behaviour
+from ..node.durations import read_spread
+from ..store.history import Snapshot, at_revision
+from .alternatives import Alternative, alternatives, find, key_of, kind_named
+from .measure import Measure
+from .nodes import described, identified
+from .options import Options
+from .world import State, World, at_work
+
+USUAL_START = 1_767_225_600.0  # 2026-01-01T00:00:00Z, unless a snapshot is younger
+LONGEST_SETTLING_S = 3600.0
+AGE_S = 3600.0  # what was applied before has stood for so long: its pods have been ready for a while
+
+
+@dataclass(frozen=True)
+class Stage:
+    options: Options
+    state: State
+    manifests: Sequence[Manifest]  # what is applied, in order
+    alternatives: Sequence[Alternative]
+    behaviour: Behaviour
+    notes: Sequence[str] = ()  # what is missing in the snapshot, and what is assumed
+
+
+def prepare(options: Options) -> Stage:
+    """Raises BadRequest (or what the API says of an object) before anything is rehearsed."""
+    kinds, schema = Kinds(BUILT_IN), Schema.load()
+    manifests = _checked([one for file in options.files for one in read_manifests(file)], kinds, schema)
+    before = _checked([one for file in options.on for one in read_manifests(file)], kinds, schema)
+    behaviour = _behaviour(options)
+    if not options.pools and not any(one.value["kind"] == "Node" for one in before):
+        raise BadRequest(f"--on {', '.join(map(str, options.on))}: there are no nodes in it; add `kubectl get nodes` "
+                         "to it, or say how many with --nodes N")
+    state = run_virtual(lambda clock: _settled(options, before, clock), start=USUAL_START,
+                        seed=f"{options.seed}/before")
+    found = alternatives(options.settings)
+    _check_targets(options, kinds, manifests, state)
+    return Stage(options, state, manifests, found, behaviour)
+
+
+def _checked(manifests: list[Manifest], kinds: Kinds, schema: Schema) -> list[Manifest]:
+    for one in manifests:
+        check(one, kinds, schema)
+    return manifests
+
+
+def _behaviour(options: Options) -> Behaviour:
+    lengths: dict[str, Any] = {name: read_spread(text) for name, text in options.lengths}
+    return replace(USUAL, **lengths)
+
+
+def _check_targets(options: Options, kinds: Kinds, manifests: Sequence[Manifest], state: State) -> None:
+    keys = keys_there(kinds, manifests, state)
+    for setting in options.settings:
+        option = f"--set {setting.text}"
+        find(keys, kind_named(kinds, setting.kind, option), setting.namespace, setting.name, option)
+    for text in options.restart:
+        target(text, keys, kinds)
+
+
+def keys_there(kinds: Kinds, manifests: Iterable[Manifest], state: State) -> list[Key]:
+    applied = [key_of(kinds, one.value) for one in manifests]
+    return list(dict.fromkeys([*applied, *(Key(resource, *place) for resource, objects in state.objects.items()
+                                           for place in objects)]))
+
+
+def target(text: str, keys: Sequence[Key], kinds: Kinds) -> Key:
+    """What `--restart ds/agent` means."""
+    option = f"--restart {text}"
+    kind, slash, rest = text.partition("/")
+    namespace, _, name = rest.rpartition("/")
+    if not slash or not name:
+        raise BadRequest(f"{option}: must be KIND/NAME or KIND/NAMESPACE/NAME, for instance ds/agent")
+    found = kind_named(kinds, kind, option)
+    if found.name not in ("DaemonSet", "Deployment", "StatefulSet"):
+        raise BadRequest(f"{option}: {found.plural} can not be restarted, only daemonsets, deployments, statefulsets")
+    return find(keys, found, namespace, name, option)
+
+
+# ------------------------------------------------------------------ settling
+
+
+async def _settled(options: Options, before: Sequence[Manifest], clock: Clock) -> State:
+    store = _state(described(options.pools, clock), Kinds(BUILT_IN), clock).store()
+    world = World(store, clock, INSTANT)
+    async with at_work(world):
+        await world.create_missing(first_objects("127.0.0.1", 6443))
+        measure = Measure(world)
+        measure.begin()
+        for manifest in before:
+            try:
+                await world.apply(manifest.value)
+            except ApiError as error:
+                raise located(error, manifest) from None
+        await asyncio.sleep(1)
+        try:
+            async with asyncio.timeout(LONGEST_SETTLING_S):
+                await measure.rest()
+                await asyncio.sleep(2)
+        except TimeoutError:
+            pass  # what is stuck before stays so, and is told with the rest
+        await asyncio.sleep(AGE_S if before else 0)
+        return State.of(store, clock.now())
+
+
+def _state(objects: Sequence[Obj], kinds: Kinds, clock: Clock) -> State:
+    """The objects as if each had just been written, in this order."""
+    found: dict[str, dict[tuple[str, str], Snapshot]] = {}
+    for revision, obj in enumerate(objects, 1):
+        kind = kinds.named(obj["apiVersion"], obj["kind"])
+        assert kind is not None, f"{name_of(obj)} is of a kind that is built in"
+        key = kind.key(obj["metadata"].get("namespace", ""), name_of(obj))
+        found.setdefault(key.resource, {})[key[1:]] = at_revision(identified(obj, clock, key.resource), revision)
+    return State(clock.now(), len(objects), found)
