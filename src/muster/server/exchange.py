@@ -124,7 +124,7 @@ def answer_encoded(body: bytes, media: bytes = JSON, status: int = 200,
 
 def answer_error(error: ApiError) -> Answer:
     headers: Headers = []
-    if error.retry_after_s is not None or error.code in (429, 503):
+    if error.retry_after_s is not None or error.code == 503:
         headers.append((b"retry-after", str(error.retry_after_s or 1).encode()))
     if error.code == 413:
         headers.append((b"connection", b"close"))  # what follows is the rest of that body
