@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import signal
-import sys
+import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from . import bootstrap
+from . import bootstrap, interpreter
 from .api.apply import apply_patch, recorded
 from .api.errors import ApiError, Internal, NotFound
 from .api.kinds.built_in import BUILT_IN
@@ -190,8 +189,7 @@ def serve(request: Request, ready: Callable[[str, str], None]) -> None:
     import uvloop
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    # The store's writer thread needs the interpreter twice a flush; by default it would wait 5 ms each time.
-    sys.setswitchinterval(0.0005)
+    interpreter.share_fairly()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner, \
             ThreadPoolExecutor(max_workers=1, thread_name_prefix="store") as executor:
         try:
@@ -236,9 +234,11 @@ async def _serve(request: Request, ready: Callable[[str, str], None], executor: 
                     except ApiError as error:
                         raise located(error, manifest) from None
                 data.say_running(front.url, front.port, names)
-                _settle_memory()
+                interpreter.keep_what_is_loaded()
                 ready(front.url, str(data.kubeconfig))
+                tidying = asyncio.create_task(interpreter.collect_when_idle(time.process_time), name="memory")
                 await stopping.wait()
+                tidying.cancel()
         data.say_stopped(front.port)
     finally:
         await store.close()
@@ -327,9 +327,3 @@ def _stop_on_signal() -> asyncio.Event:
         loop.add_signal_handler(number, stopping.set)
     return stopping
 
-
-def _settle_memory() -> None:
-    """What is loaded now stays for good: a full collection over it would pause every request."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)

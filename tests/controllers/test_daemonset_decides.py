@@ -225,7 +225,7 @@ def test_plan_keeps_the_memory_and_its_words():
     it = seen(["n1"], [down("n1", phase="Failed")])
     (told,) = [action for action in plan(it, NOW).actions if isinstance(action, Tell)]
     assert told.message == "Found failed daemon pod logging/n1-2 on node n1, will try to kill it"
-    assert it.memories["set-1"].failures == {"n1": Failure(NOW, 1.0)}
+    assert it.memories.of(it.daemonset).failures == {"n1": Failure(NOW, 1.0)}
 
 
 # ------------------------------------------------------------------ adoption and history

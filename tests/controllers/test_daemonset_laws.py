@@ -3,9 +3,24 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from dataclasses import replace
 
 import pytest
-from daemonset_cases import NEW, NOW, OLD, OLDER, a_node, a_pod, a_revision, a_set, a_taint, down, seen, status_in
+from daemonset_cases import (
+    NEW,
+    NOW,
+    OLD,
+    OLDER,
+    a_node,
+    a_pod,
+    a_revision,
+    a_set,
+    a_taint,
+    a_template,
+    down,
+    seen,
+    status_in,
+)
 
 from muster.api.objects import Key, is_deleting, name_of, to_time, uid_of, with_
 from muster.control.plan import Create, Delete, SetStatus
@@ -79,11 +94,11 @@ class World:
     def __init__(self, seed, surge):
         self.rng = random.Random(seed)
         self.nodes, self.pods, self.daemonset = any_state(seed, surge)
-        self.now, self.made, self.memory = NOW, 0, Memory()
+        self.now, self.made, self.memory, self.revisions = NOW, 0, Memory(), REVISIONS
 
     def step(self):
         """Looks and acts; returns the number of actions other than on the status."""
-        decision = decide(seen(self.nodes, self.pods, self.daemonset, REVISIONS, memory=self.memory), self.now)
+        decision = decide(seen(self.nodes, self.pods, self.daemonset, self.revisions, memory=self.memory), self.now)
         self.memory = decision.memory
         acted = 0
         for action in decision.plan.actions:
@@ -91,7 +106,7 @@ class World:
                 self.daemonset = {**self.daemonset, "status": action.status}
                 continue
             acted += 1
-            if isinstance(action, Create):
+            if isinstance(action, Create) and action.obj["kind"] == "Pod":
                 self.made += 1
                 self.pods.append(self._made(action.obj))
             elif isinstance(action, Delete):
@@ -139,6 +154,28 @@ def test_converges_to_one_current_pod_on_every_node(seed, surge):
     status = world.daemonset["status"]
     assert status["desiredNumberScheduled"] == status.get("updatedNumberScheduled", 0) == \
         status.get("numberAvailable", 0) == len(wanted)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_what_was_read_before_makes_no_difference(seed):
+    world = World(seed, surge=seed % 2 == 0)
+    elsewhere = a_template("agent:3", nodeSelector={"only": "some"})
+    world.revisions = [*REVISIONS, a_revision(elsewhere, 4)]
+    for _ in range(25):
+        state = seen(world.nodes, world.pods, world.daemonset, world.revisions, memory=world.memory)
+        fresh = replace(state, memory=replace(world.memory, reading=None))
+        assert decide(state, world.now).plan == decide(fresh, world.now).plan
+        world.step()
+        world.pass_time()
+        match world.rng.randrange(8):
+            case 0:
+                world.daemonset = with_(world.daemonset, "spec.minReadySeconds", world.rng.choice([0, 5, 60]))
+            case 1:
+                world.daemonset = with_(world.daemonset, "spec.template", elsewhere)
+            case 2:
+                world.nodes = [any_node(world.rng, name_of(node)) for node in world.nodes]
+            case 3:
+                world.daemonset = with_(world.daemonset, "spec.template", world.rng.choice([OLD, NEW]))
 
 
 @pytest.mark.parametrize("seed", SEEDS)

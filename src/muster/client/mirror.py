@@ -21,6 +21,7 @@ from .client import Client, Listing
 log = logging.getLogger(__name__)
 
 RETRY_AFTER_S = 1.0
+APPLIED_AT_ONCE = 32  # changes, before others of the event loop get their turn
 NONE: Mapping[Key, Obj] = {}
 Place = tuple[str, str]  # (namespace, name)
 
@@ -93,8 +94,10 @@ class Mirror:
                 listing = await self._client.list(resource)
                 self._start_over(resource, listing)
                 async for changes in self._client.follow(resource, listing.revision):
-                    for change in changes:
+                    for number, change in enumerate(changes, 1):
                         self._apply(change)
+                        if number % APPLIED_AT_ONCE == 0:
+                            await asyncio.sleep(0)
                     self._saw(resource, changes[-1].revision)
             except Gone:
                 log.info("%s: too far behind, listing again", resource)

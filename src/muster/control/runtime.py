@@ -29,7 +29,7 @@ from .queue import Queue
 
 log = logging.getLogger(__name__)
 
-BATCH = 512  # writes in flight for one plan
+BATCH = 64  # writes in flight for one plan: others, and callers from outside, get their turn in between
 REST_S, REST_PER_OBJECT_S, LONGEST_REST_S = 0.01, 20e-6, 0.5
 RETRY_S, LONGEST_RETRY_S = 0.1, 60.0
 

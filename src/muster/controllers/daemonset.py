@@ -45,23 +45,42 @@ MOST_SETS = 4096  # whose failures are remembered
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """What was read in a look, by the identity of what it was read from: the next one reads only what changed."""
+
+    template: Obj
+    want: Want
+    nodes: Mapping[int, tuple[Obj, str, Fit]]
+    daemons: Mapping[int, Daemon]
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
-    """When failed pods were ended, by node.  A new generation of the set starts afresh."""
+    """When failed pods were ended, by node (a new generation of the set starts afresh); and what was read."""
 
     generation: int = 0
     failures: Mapping[str, Failure] = field(default_factory=dict)
+    reading: Reading | None = None
 
 
-class Memories(dict[str, Memory]):
-    """The memory of every set, by its uid."""
+class Memories:
+    """The memory of every set that is there."""
 
-    def keep(self, uid: str, memory: Memory) -> None:
-        if memory.failures:
-            if uid not in self and len(self) >= MOST_SETS:
-                del self[next(iter(self))]
-            self[uid] = memory
-        else:
-            self.pop(uid, None)
+    def __init__(self) -> None:
+        self._of: dict[Key, tuple[str, Memory]] = {}  # with the uid: never that of a namesake
+
+    def of(self, daemonset: Obj) -> Memory:
+        uid, memory = self._of.get(_key(daemonset), ("", Memory()))
+        return memory if uid == uid_of(daemonset) else Memory()
+
+    def keep(self, daemonset: Obj, memory: Memory) -> None:
+        key = _key(daemonset)
+        if key not in self._of and len(self._of) >= MOST_SETS:
+            del self._of[next(iter(self._of))]
+        self._of[key] = uid_of(daemonset), memory
+
+    def forget(self, key: Key) -> None:
+        self._of.pop(key, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +137,7 @@ def observe(mirror: Mirror, key: Key, memories: Memories) -> Observed | None:
     """None for a set that is being deleted: the garbage collector sees to its pods."""
     daemonset = mirror.get(key)
     if daemonset is None or is_deleting(daemonset):
+        memories.forget(key)
         return None
     return Observed(
         daemonset,
@@ -125,7 +145,7 @@ def observe(mirror: Mirror, key: Key, memories: Memories) -> Observed | None:
         nodes=[node for _, node in sorted(mirror.objects("nodes").items(), key=_place)],
         revisions=owners.candidates(mirror, daemonset, revisions.RESOURCE),
         names=mirror.in_namespace(revisions.RESOURCE, key.namespace),
-        memory=memories.get(uid_of(daemonset), Memory()),
+        memory=memories.of(daemonset),
         memories=memories,
     )
 
@@ -138,7 +158,7 @@ def _place(item: tuple[tuple[str, str], Obj]) -> tuple[str, str]:
 
 def plan(seen: Observed, now: float) -> Plan:
     decision = decide(seen, now)
-    seen.memories.keep(uid_of(seen.daemonset), decision.memory)
+    seen.memories.keep(seen.daemonset, decision.memory)
     return decision.plan
 
 
@@ -162,11 +182,11 @@ def decide(seen: Observed, now: float) -> Decision:
 
 def _decide_pods(seen: Observed, pods: Sequence[Obj], past: revisions.Past, now: float, size: int) -> Decision:
     daemonset, spec = seen.daemonset, seen.daemonset["spec"]
-    fits = eligibility(template_of(daemonset))
-    judged = [(name_of(node), fits(node)) for node in seen.nodes]
-    desired = sum(fit is Fit.RUN for _, fit in judged)
     want = Want(past.hash, template_generation(daemonset), spec.get("minReadySeconds") or 0)
-    daemons = daemons_of(pods, want, now)
+    reading = _read(seen, pods, want, now)
+    judged = [(name, fit) for _, name, fit in reading.nodes.values()]
+    desired = sum(fit is Fit.RUN for _, fit in judged)
+    daemons = list(reading.daemons.values())
     places = places_of(judged, daemons)
 
     chores = tend(places, daemonset, allows_surge(daemonset), _failures(seen), now)
@@ -185,7 +205,16 @@ def _decide_pods(seen: Observed, pods: Sequence[Obj], past: revisions.Past, now:
     if status != daemonset.get("status"):
         actions.append(SetStatus(_key(daemonset), uid_of(daemonset), status))
     return Decision(Plan(actions, _wake_at(chores, daemons), size),
-                    Memory(_generation(daemonset), chores.failures))
+                    Memory(_generation(daemonset), chores.failures, reading))
+
+
+def _read(seen: Observed, pods: Sequence[Obj], want: Want, now: float) -> Reading:
+    template, before = template_of(seen.daemonset), seen.memory.reading
+    fits = eligibility(template)
+    known = before.nodes if before is not None and before.template is template else {}
+    nodes = {id(node): known.get(id(node)) or (node, name_of(node), fits(node)) for node in seen.nodes}
+    daemons = daemons_of(pods, want, now, before.daemons if before is not None and before.want == want else {})
+    return Reading(template, want, nodes, {id(daemon.pod): daemon for daemon in daemons})
 
 
 def _wake_at(chores: Chores, daemons: Iterable[Daemon]) -> float | None:

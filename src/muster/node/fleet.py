@@ -41,8 +41,8 @@ from .misfortune import Misfortune
 log = logging.getLogger(__name__)
 
 POOLS = "nodepools.muster.dev"
-IN_FLIGHT = 256
-LOOKS_AT_ONCE = 200  # before others of the event loop get their turn
+IN_FLIGHT = 128
+LOOKS_AT_ONCE = 50  # before others of the event loop get their turn
 REPORT_S = 300.0  # a kubelet reports the status of its node this often, changed or not
 REPORTS_PER_S = 20
 RETRY_S, LONGEST_RETRY_S = 1.0, 60.0
