@@ -43,6 +43,7 @@ def agent(max_unavailable):
 class Costs:
     writes: Counter = field(default_factory=Counter)  # (phase, resource) -> commits
     plans: Counter = field(default_factory=Counter)  # phase -> decisions about the DaemonSet
+    others: Counter = field(default_factory=Counter)  # phase -> decisions of all others but the node controller
     looked_at: Counter = field(default_factory=Counter)  # phase -> objects that those looked at
     judged: Counter = field(default_factory=Counter)  # phase -> nodes that the scheduler examined
     beats: set = field(default_factory=set)  # (phase, moment at which leases were written)
@@ -78,13 +79,17 @@ def costs(nodes, takes=INSTANT, max_unavailable="10%"):
             client = cluster.client("kubernetes-admin")
             (tally,) = [one.tally for one in cluster.runtimes if one.controller.name == "daemonset-controller"]
 
+            def all_plans():  # the node controller asks each node by itself whether its lease is still renewed
+                return sum(one.tally.plans for one in cluster.runtimes if one.controller.name != "node-controller")
+
             async def during(name, seconds):
                 nonlocal phase
-                before = tally.plans, tally.looked_at
+                before, began = (tally.plans, tally.looked_at), all_plans() - tally.plans
                 phase = name
                 await asyncio.sleep(seconds)
                 found.plans[name] = tally.plans - before[0]
                 found.looked_at[name] = tally.looked_at - before[1]
+                found.others[name] = all_plans() - tally.plans - began
 
             async def landed():
                 status = at(await client.get(KEY), "status")
@@ -157,6 +162,14 @@ def test_pods_of_one_template_ask_each_node_once_and_then_only_those_that_change
 def test_plans_do_not_grow_with_the_number_of_nodes(phase, most):
     """What changes together is seen together: a share of the nodes at a time takes as many steps for any number."""
     few, many = costs(FEW).plans[phase], costs(MANY).plans[phase]
+    assert many <= most
+    assert many <= few + 4, "four times the nodes"
+
+
+@pytest.mark.parametrize("phase, most", [("created", 10), ("rolled", 40), ("idle", 0)])
+def test_nobody_else_decides_once_for_each_pod_either(phase, most):
+    """The scheduler decides on all that wait at once; that a pod comes or goes is nothing for the garbage collector."""
+    few, many = costs(FEW).others[phase], costs(MANY).others[phase]
     assert many <= most
     assert many <= few + 4, "four times the nodes"
 

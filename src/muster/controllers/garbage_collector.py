@@ -117,25 +117,33 @@ def garbage_collector(kinds: Kinds) -> Controller:
     resources = tuple(kind.resource for kind in kinds.stored())
 
     def wakes(change: Change, mirror: Mirror) -> Iterable[Key]:
+        """Only what may have to be done something about: that a pod comes or goes whose owner stands is no reason."""
         obj, old = change.value, change.previous
         if obj is None:
-            yield from mirror.dependents(uid_of(old or {"metadata": {}}))
-            for reference in owners_of(old or {"metadata": {}}):
-                if (key := _key_of(reference, namespace_of(old or {"metadata": {}}))) is not None:
-                    yield key  # an owner that waits for this one
+            assert old is not None, "what is gone was there"
+            yield from mirror.dependents(uid_of(old))
+            yield from (key for key, _ in _owner_keys(old) if not _stands(mirror, key))  # it may wait for this one
             return
         if old is not None and owners_of(old) is not owners_of(obj):
             kept = {reference["uid"] for reference in owners_of(obj)}
-            for reference in owners_of(old):
-                if reference["uid"] not in kept and (key := _key_of(reference, namespace_of(old))) is not None:
-                    yield key  # an owner that was let go of may have waited for just that
+            yield from (key for key, uid in _owner_keys(old) if uid not in kept and not _stands(mirror, key))
         if is_deleting(obj):
             if finalizers_of(obj):
                 yield change.key
                 if FOREGROUND in finalizers_of(obj) and (old is None or not is_deleting(old)):
                     yield from mirror.dependents(uid_of(obj))
-        elif owners_of(obj) and (old is None or owners_of(old) != owners_of(obj)):
+        elif (owners_of(obj) and (old is None or owners_of(old) != owners_of(obj))
+              and not all(_stands(mirror, key, uid) for key, uid in _owner_keys(obj))):
             yield change.key
+
+    def _owner_keys(obj: Obj) -> list[tuple[Key, str]]:
+        """The owners of kinds that are known here, with their uids."""
+        found = ((_key_of(reference, namespace_of(obj)), reference["uid"]) for reference in owners_of(obj))
+        return [(key, uid) for key, uid in found if key is not None]
+
+    def _stands(mirror: Mirror, key: Key, uid: str = "") -> bool:
+        obj = mirror.get(key)
+        return obj is not None and not is_deleting(obj) and uid in ("", uid_of(obj))
 
     def observe(mirror: Mirror, key: Key) -> Observed | None:
         obj = mirror.get(key)
