@@ -100,6 +100,7 @@ class Cluster:
         yield daemonset_controller()
         yield deployment.controller
         yield replica_set.controller
+        yield replica_set.replication_controller
         yield stateful_set.controller
         yield volume_binding.controller
         yield job.controller

@@ -113,3 +113,28 @@ def test_a_failure_to_end_pods():
 
 def test_nothing_to_refuse_nothing_to_tell():
     assert plan(Observed(a_replica_set(1), [a_pod("a")]), NOW).otherwise is None
+
+
+def a_replication_controller(replicas=3):
+    made = a_replica_set(replicas)
+    return {**with_(made, "spec.selector", {"app": "web"}), "apiVersion": "v1", "kind": "ReplicationController"}
+
+
+@pytest.mark.parametrize("replicas, pods, does", [
+    pytest.param(3, lambda rc: [a_pod("a", rc)], "+2", id="too few"),
+    pytest.param(0, lambda rc: [a_pod("a", rc)], "-a", id="too many"),
+    pytest.param(1, lambda rc: [a_pod("a", rc, orphan=True)], "adopt:a", id="adopts by its plain selector"),
+    pytest.param(1, lambda rc: [a_pod("a", rc, labels={"app": "x"})], "release:a", id="releases"),
+])
+def test_a_replication_controller_decides_alike(replicas, pods, does):
+    rc = a_replication_controller(replicas)
+    assert summary(plan(Observed(rc, pods(rc)), NOW)) == does
+
+
+def test_what_a_replication_controller_makes_is_its_own():
+    rc = a_replication_controller(1)
+    decided = plan(Observed(rc, []), NOW)
+    (made,) = [action.obj for action in decided.actions if isinstance(action, Create)]
+    assert made["metadata"]["ownerReferences"][0]["kind"] == "ReplicationController"
+    (write,) = decided.otherwise("no")
+    assert write.key.resource == "replicationcontrollers"

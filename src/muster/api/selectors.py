@@ -264,6 +264,14 @@ def from_labels(labels: Labels | None) -> Selector:
     return _from_parts(tuple(labels.items()), ()) if labels else EVERYTHING
 
 
+def selector_of(workload: Mapping[str, Any]) -> Selector:
+    """By which it finds its pods: a label selector, or the plain map that a ReplicationController has."""
+    selector = workload["spec"].get("selector")
+    if workload["kind"] == "ReplicationController":
+        return from_labels(selector) if selector else NOTHING
+    return from_label_selector(selector)
+
+
 @lru_cache(maxsize=16384)
 def _from_parts(labels: tuple[tuple[str, str], ...],
                 expressions: tuple[tuple[str, str, tuple[str, ...]], ...]) -> Selector:

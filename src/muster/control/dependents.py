@@ -8,7 +8,7 @@ Orphans are looked at only when they became orphans, or when their labels change
 from __future__ import annotations
 
 from ..api.objects import Key, Obj, controller_of, labels_of, namespace_of, uid_of
-from ..api.selectors import from_label_selector
+from ..api.selectors import selector_of
 from ..client.mirror import Mirror
 from ..store.history import Change
 
@@ -32,6 +32,6 @@ def woken_by_dependent(change: Change, mirror: Mirror, resource: str, kind: str)
             old is None or labels_of(old) != labels_of(new) or controller_of(old) is not None):
         namespace, labels = namespace_of(new), labels_of(new)
         for name, owner in mirror.in_namespace(resource, namespace).items():
-            if from_label_selector(owner["spec"].get("selector")).matches(labels):
+            if selector_of(owner).matches(labels):
                 woken.append(Key(resource, namespace, name))
     return woken

@@ -6,8 +6,10 @@
               too many: end some, the least useful first       (replica_set_surplus.py)
               status; where the making or ending was refused, the condition ReplicaFailure says why
 
-Pods that ended or are being deleted do not count, so their successors come at once.
+Pods that ended or are being deleted do not count, so their successors come at once.  ReplicationControllers
+are the same decision with a plain map for a selector; they have a controller, and an account, of their own.
 https://kubernetes.io/docs/concepts/workloads/controllers/replicaset/
+https://kubernetes.io/docs/concepts/workloads/controllers/replicationcontroller/
 """
 from __future__ import annotations
 
@@ -28,7 +30,7 @@ from ..api.objects import (
     to_time,
     uid_of,
 )
-from ..api.selectors import from_label_selector
+from ..api.selectors import selector_of
 from ..client.mirror import Mirror
 from ..control import owners
 from ..control.dependents import woken_by_dependent
@@ -38,7 +40,7 @@ from ..store.history import Change
 from .readiness import NEVER, available_at
 from .replica_set_surplus import surplus
 
-RESOURCE = "replicasets.apps"
+RESOURCES = {"ReplicaSet": "replicasets.apps", "ReplicationController": "replicationcontrollers"}
 BURST = 500  # pods made or ended at one look
 FAILURE = "ReplicaFailure"
 
@@ -48,14 +50,6 @@ class Observed:
     replica_set: Obj
     pods: Sequence[Obj]  # its own, and those of its namespace without a controller
     siblings: Sequence[Obj] = ()  # the pods of the other sets that its owner controls
-
-
-# ------------------------------------------------------------------ when to look
-
-def wakes(change: Change, mirror: Mirror) -> Iterable[Key]:
-    if change.key.resource == RESOURCE:
-        return (change.key,)
-    return woken_by_dependent(change, mirror, RESOURCE, "ReplicaSet")
 
 
 # ------------------------------------------------------------------ the look
@@ -76,7 +70,7 @@ def _siblings(mirror: Mirror, replica_set: Obj) -> list[Obj]:
     if owner is None:
         return []
     others = [obj for key, obj in mirror.dependents(owner["uid"]).items()
-              if key.resource == RESOURCE and uid_of(obj) != uid_of(replica_set)]
+              if key.resource == RESOURCES[replica_set["kind"]] and uid_of(obj) != uid_of(replica_set)]
     return [pod for other in others for key, pod in mirror.dependents(uid_of(other)).items()
             if key.resource == "pods"]
 
@@ -87,7 +81,7 @@ def plan(seen: Observed, now: float) -> Plan:
     replica_set, size = seen.replica_set, len(seen.pods) + 1
     spec = replica_set["spec"]
     active = [pod for pod in seen.pods if is_active(pod)]
-    claimed = owners.claim(replica_set, from_label_selector(spec.get("selector")), active, "pods")
+    claimed = owners.claim(replica_set, selector_of(replica_set), active, "pods")
     if claimed.actions:
         return Plan(claimed.actions, size=size)
 
@@ -144,7 +138,8 @@ def status_of(replica_set: Obj, pods: Sequence[Obj], min_ready_s: int, now: floa
 def _written(replica_set: Obj, status: Obj) -> list[Action]:
     if status == replica_set.get("status"):
         return []
-    return [SetStatus(Key(RESOURCE, namespace_of(replica_set), name_of(replica_set)), uid_of(replica_set), status)]
+    key = Key(RESOURCES[replica_set["kind"]], namespace_of(replica_set), name_of(replica_set))
+    return [SetStatus(key, uid_of(replica_set), status)]
 
 
 def _refused(replica_set: Obj, status: Obj, reason: str, now: float, message: str) -> list[Action]:
@@ -154,4 +149,18 @@ def _refused(replica_set: Obj, status: Obj, reason: str, now: float, message: st
     return _written(replica_set, {**status, "conditions": [*status.get("conditions", ()), failure]})
 
 
-controller = Controller("replicaset-controller", (RESOURCE, "pods"), wakes, observe, plan)
+# ------------------------------------------------------------------ when to look
+
+def _controller(name: str, kind: str) -> Controller:
+    resource = RESOURCES[kind]
+
+    def wakes(change: Change, mirror: Mirror) -> Iterable[Key]:
+        if change.key.resource == resource:
+            return (change.key,)
+        return woken_by_dependent(change, mirror, resource, kind)
+
+    return Controller(name, (resource, "pods"), wakes, observe, plan)
+
+
+controller = _controller("replicaset-controller", "ReplicaSet")
+replication_controller = _controller("replication-controller", "ReplicationController")

@@ -15,7 +15,7 @@ from ..api.causes import invalid as invalid_value
 from ..api.errors import BadRequest, conflict, invalid
 from ..api.kinds.kind import Kind, Subresource
 from ..api.objects import Obj, at, is_deleting, with_, with_condition, without_
-from ..api.selectors import from_label_selector, from_labels
+from ..api.selectors import selector_of
 
 SCALE, BINDING, EVICTION = "scale", "binding", "eviction"
 ACTIONS = frozenset((BINDING, EVICTION))  # created only; answered with a Status by HTTP
@@ -70,19 +70,15 @@ def scale_of(kind: Kind, obj: Obj) -> Obj:
     metadata = {key: obj["metadata"][key] for key in ("name", "namespace", "uid", "resourceVersion",
                                                       "creationTimestamp") if key in obj["metadata"]}
     status: Obj = {"replicas": at(obj, "status.replicas", 0)}
-    if selector := _selector_text(kind, obj):
+    if selector := _selector_text(obj):
         status["selector"] = selector
     replicas = at(obj, "spec.replicas", 0)
     return {"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata,
             "spec": {"replicas": replicas} if replicas else {}, "status": status}
 
 
-def _selector_text(kind: Kind, obj: Obj) -> str:
-    selector = at(obj, "spec.selector")
-    if not selector:
-        return ""
-    plain = not ({"matchLabels", "matchExpressions"} & selector.keys())  # a ReplicationController's
-    return str(from_labels(selector) if plain else from_label_selector(selector))
+def _selector_text(obj: Obj) -> str:
+    return str(selector_of(obj)) if at(obj, "spec.selector") else ""
 
 
 def scaled(kind: Kind, obj: Obj, scale: Obj) -> Obj:

@@ -5,12 +5,12 @@ https://kubernetes.io/docs/concepts/workloads/controllers/replicaset/
 from __future__ import annotations
 
 from ..defaults import filled, inside
-from ..objects import Obj, at
+from ..objects import Obj
 from ..tables import AGE, NAME
 from ..validation.replica_set import validate_replica_set, validate_replica_set_status_update
 from ..validation.replicated import validate_selector_stays
 from . import workload_columns
-from .kind import SCALE, STATUS, Column, Kind
+from .kind import SCALE, STATUS, Kind
 from .pod_defaults import pod_template_defaults
 from .pod_warnings import template_warnings
 
@@ -37,10 +37,7 @@ REPLICA_SET = Kind(
     subresources=(SCALE, STATUS),
     columns=(
         NAME,
-        Column("Desired", lambda obj, now: at(obj, "spec.replicas", 0), "integer", description="Pods that are wanted."),
-        Column("Current", lambda obj, now: at(obj, "status.replicas", 0), "integer", description="Pods there are."),
-        Column("Ready", lambda obj, now: at(obj, "status.readyReplicas", 0), "integer",
-               description="Pods of these that are ready."),
+        *workload_columns.REPLICAS,
         AGE,
         *workload_columns.of_template("spec.template.spec"),
         workload_columns.SELECTOR,

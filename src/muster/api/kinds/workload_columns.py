@@ -36,6 +36,11 @@ def selector(obj: Obj, now: float) -> str:
     return selector_text(at(obj, "spec.selector"))
 
 
+def plain_selector(obj: Obj, now: float) -> str:
+    """Of a kind whose selector is a plain map."""
+    return labels_text(at(obj, "spec.selector"))
+
+
 def ready_of_wanted(obj: Obj, now: float) -> str:
     """`2/3`: pods that are ready, of those that are wanted."""
     return f"{at(obj, 'status.readyReplicas', 0)}/{at(obj, 'spec.replicas', 0)}"
@@ -47,4 +52,10 @@ def of_template(path: str) -> tuple[Column, Column]:
             Column("Images", images(path), priority=1, description="The images of the template's containers."))
 
 
+REPLICAS = (
+    Column("Desired", lambda obj, now: at(obj, "spec.replicas", 0), "integer", description="Pods that are wanted."),
+    Column("Current", lambda obj, now: at(obj, "status.replicas", 0), "integer", description="Pods there are."),
+    Column("Ready", lambda obj, now: at(obj, "status.readyReplicas", 0), "integer",
+           description="Pods of these that are ready."),
+)
 SELECTOR = Column("Selector", selector, priority=1, description="The pods that belong to it.")
