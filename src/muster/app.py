@@ -50,6 +50,7 @@ from .controllers import (
 from .controllers.daemonset import daemonset_controller
 from .controllers.disruption import disruption_controller
 from .controllers.garbage_collector import garbage_collector
+from .controllers.horizontal_pod_autoscaler import horizontal_pod_autoscaler
 from .controllers.namespace import namespace_controller
 from .controllers.resource_quota import resource_quota_controller
 from .controllers.root_certificate import root_certificate
@@ -107,6 +108,7 @@ class Cluster:
         yield cron_job.controller
         yield job_orphans.controller
         yield ttl_after_finished.controller
+        yield horizontal_pod_autoscaler(self.kinds, self.meter)
         yield endpoint_slices.controller
         yield endpoints.controller
         yield scheduler()

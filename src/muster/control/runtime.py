@@ -193,7 +193,8 @@ class Runtime:
                 self._note(written, await client.set_status(key, uid, status))
             case Patch(key, uid, patch, how, subresource):
                 bound = _only(uid, patch, how)
-                self._note(written, await client.patch(key, bound, how=how, subresource=subresource))
+                done = await client.patch(key, bound, how=how, subresource=subresource)
+                self._note(written, done, key.resource)  # a Scale that comes back is at its owner's revision
             case Replace(obj, subresource):
                 done = await client.replace(obj, subresource=subresource)
                 self._note(written, done)
@@ -201,9 +202,9 @@ class Runtime:
         name = type(action).__name__
         self.tally.written[name] = self.tally.written.get(name, 0) + 1
 
-    def _note(self, written: dict[str, int], obj: Obj) -> None:
+    def _note(self, written: dict[str, int], obj: Obj, resource: str = "") -> None:
         """Remembers at which revision the mirror will hold what was just written."""
-        kind = self._kinds.named(obj["apiVersion"], obj["kind"])
+        kind = self._kinds.get(resource) if resource else self._kinds.named(obj["apiVersion"], obj["kind"])
         if kind is not None:
             resource = kind.stored_resource
             written[resource] = max(written.get(resource, 0), revision_of(obj))

@@ -23,7 +23,8 @@ class Kinds:
     def add(self, row: Kind) -> None:
         self._by_route[row.group, row.version, row.plural] = row
         self._by_name[row.api_version, row.name] = row
-        self._by_resource[row.resource] = row
+        if row.stored_as != row.resource:  # of two versions of one resource, the one that is kept
+            self._by_resource[row.resource] = row
 
     def __iter__(self) -> Iterator[Kind]:
         return iter(self._by_route.values())
