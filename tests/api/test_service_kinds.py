@@ -49,6 +49,11 @@ def test_what_a_service_is_filled_with():
     pytest.param({"sessionAffinityConfig": {"clientIP": {}}}, "sessionAffinityConfig", None, id="no affinity"),
     pytest.param({"clusterIP": "None", "selector": {"a": "b"}}, "clusterIPs", ["None"], id="headless"),
     pytest.param({"clusterIP": "None"}, "ipFamilies", ["IPv4", "IPv6"], id="headless without selector"),
+    pytest.param({"clusterIP": "None", "ipFamilyPolicy": "PreferDualStack"}, "ipFamilies", ["IPv4", "IPv6"],
+                 id="headless without selector that prefers two"),
+    pytest.param({"clusterIP": "None", "ipFamilyPolicy": "SingleStack"}, "ipFamilies", ["IPv4"], id="headless, one"),
+    pytest.param({"ipFamilyPolicy": "PreferDualStack"}, "ipFamilies", ["IPv4"], id="prefers two, gets one"),
+    pytest.param({"clusterIP": "fd00::1"}, "ipFamilies", ["IPv6"], id="the family of its address"),
     pytest.param({"type": "ExternalName", "externalName": "a.b"}, "ipFamilies", None, id="an alias has no family"),
     pytest.param({"type": "ExternalName", "externalName": "a.b"}, "internalTrafficPolicy", None, id="nor a policy"),
 ])
@@ -94,6 +99,30 @@ def test_defaults_by_type(spec, field, value):
     pytest.param({"clusterIP": "x"}, [
         'spec.clusterIPs[0]: Invalid value: "x": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)'],
         id="address"),
+    pytest.param({"ports": [{"port": 80, "name": "a"}, {"port": 80, "name": "b"}]}, [
+        'spec.ports[1]: Duplicate value: core.ServicePort{Name:"", Protocol:"TCP", AppProtocol:(*string)(nil), Port:80, '
+        'TargetPort:intstr.IntOrString{Type:0, IntVal:0, StrVal:""}, NodePort:0}'], id="the same port twice"),
+    pytest.param({"clusterIP": "10.96.0.9", "clusterIPs": ["10.96.0.8"]}, [
+        'spec.clusterIPs: Invalid value: []string{"10.96.0.8"}: first value must match `clusterIP`'], id="two first ones"),
+    pytest.param({"clusterIPs": ["None", "10.96.0.8"], "clusterIP": "None"}, [
+        """spec.clusterIPs: Invalid value: []string{"None", "10.96.0.8"}: 'None' must be the first and only value"""],
+        id="none and one"),
+    pytest.param({"clusterIPs": ["10.96.0.8", "10.96.0.9"], "clusterIP": "10.96.0.8"}, [
+        'spec.clusterIPs: Invalid value: []string{"10.96.0.8", "10.96.0.9"}: '
+        "may specify no more than one IP for each IP family"], id="two of one family"),
+    pytest.param({"clusterIP": "10.96.0.8", "ipFamilies": ["IPv6"]}, [
+        'spec.clusterIPs[0]: Invalid value: "10.96.0.8": expected an IPv6 value as indicated by `ipFamilies[0]`'],
+        id="of another family"),
+    pytest.param({"ipFamilies": ["IPv5"]}, [
+        'spec.ipFamilies[0]: Unsupported value: "IPv5": supported values: "IPv4", "IPv6"'], id="no family"),
+    pytest.param({"ipFamilies": ["IPv4", "IPv4"]}, ['spec.ipFamilies[1]: Duplicate value: "IPv4"'], id="family twice"),
+    pytest.param({"ipFamilyPolicy": "Dual"}, [
+        'spec.ipFamilyPolicy: Unsupported value: "Dual": supported values: "PreferDualStack", "RequireDualStack", '
+        '"SingleStack"'], id="no policy"),
+    pytest.param({"type": "ExternalName", "externalName": "a.b", "ports": [], "ipFamilyPolicy": "SingleStack"}, [
+        "spec.ipFamilyPolicy: Forbidden: may not be set for ExternalName services"], id="an alias has no addresses"),
+    pytest.param({"sessionAffinity": "Cookie"}, [
+        'spec.sessionAffinity: Unsupported value: "Cookie": supported values: "ClientIP", "None"'], id="affinity to what"),
     pytest.param({"selector": {"a": "b c"}}, None, id="selector"),
     pytest.param({"loadBalancerClass": "a/b"}, [
         "spec.loadBalancerClass: Forbidden: may only be used when `type` is 'LoadBalancer'"], id="class"),

@@ -206,6 +206,13 @@ def test_services_get_addresses_of_their_own():
     pytest.param(service(clusterIP="10.1.0.1"), 'Service "s" is invalid: spec.clusterIPs: Invalid value: '
                  '[]string{"10.1.0.1"}: failed to allocate IP 10.1.0.1: the provided IP (10.1.0.1) is not in the valid '
                  "range. The range of valid IPs is 10.96.0.0/16", id="an address out of range"),
+    pytest.param(service(ipFamilyPolicy="RequireDualStack"), 'Service "s" is invalid: spec.ipFamilyPolicy: Invalid '
+                 'value: "RequireDualStack": this cluster is not configured for dual-stack services', id="two families"),
+    pytest.param(service(ipFamilies=["IPv6"]), 'Service "s" is invalid: spec.ipFamilies[0]: Invalid value: "IPv6": '
+                 "not configured on this cluster", id="a family that is not there"),
+    pytest.param(service(ipFamilies=["IPv4", "IPv6"]), 'Service "s" is invalid: spec.ipFamilyPolicy: Invalid value: '
+                 '"SingleStack": must be \'RequireDualStack\' or \'PreferDualStack\' when multiple IP families are '
+                 "specified", id="families without a policy for them"),
     pytest.param(with_node_port(service(type_="NodePort"), 30080), 'Service "s" is invalid: spec.ports[0].nodePort: '
                  "Invalid value: 30080: provided port is already allocated", id="a port that is taken"),
     pytest.param(with_node_port(service(type_="NodePort"), 80), 'Service "s" is invalid: spec.ports[0].nodePort: '

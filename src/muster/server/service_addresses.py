@@ -20,6 +20,7 @@ from ..api.causes import Cause
 from ..api.causes import invalid as invalid_value
 from ..api.errors import Internal, invalid
 from ..api.objects import Obj
+from ..api.validation.service_addresses import validate_addresses, validate_served
 from ..store.history import Change, History
 
 RESOURCE = "services"
@@ -57,6 +58,8 @@ class ServiceAddresses:
         spec = dict(new.get("spec") or {})
         before = (old or {}).get("spec") or {}
         if _wants_ip(spec):
+            if wrong := validate_addresses(spec) or validate_served(spec):
+                raise invalid("Service", "", new["metadata"].get("name", ""), wrong)
             self._assign_ip(new, spec, before, reservation)
         if _wants_ports(spec):
             self._assign_ports(new, spec, before, reservation)
@@ -81,11 +84,7 @@ class ServiceAddresses:
         spec["clusterIPs"] = spec.get("clusterIPs") or [given]
 
     def _take_ip(self, service: Obj, spec: Obj, ip: str, reservation: Reservation) -> None:
-        try:
-            inside = ipaddress.ip_address(ip) in IP_RANGE
-        except ValueError:
-            return  # malformed: validation says so
-        if not inside:
+        if ipaddress.ip_address(ip) not in IP_RANGE:
             why = f"the provided IP ({ip}) is not in the valid range. The range of valid IPs is {IP_RANGE}"
         elif self._ips[ip] > 0:
             why = "provided IP is already allocated"

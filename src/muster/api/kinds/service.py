@@ -12,7 +12,8 @@ from ..defaults import each, filled, inside, kept, put
 from ..objects import Obj, at, with_, without_
 from ..tables import AGE, NAME, NONE, UNKNOWN, path_cell
 from ..validation import service as rules
-from ..validation.service import CLUSTER_IP, EXTERNAL_NAME, LOAD_BALANCER, NODE_PORT, is_headless
+from ..validation.service import CLUSTER_IP, EXTERNAL_NAME, LOAD_BALANCER, NODE_PORT
+from ..validation.service_addresses import with_families
 from .kind import Column, Kind, Subresource
 from .workload_columns import labels_text
 
@@ -56,6 +57,8 @@ def prepare_update(new: Obj, old: Obj) -> Obj:
     new = kept(_without_lost(new, old), old, "status")
     if _has_address(new) and _has_address(old):
         new = inside(new, "spec", lambda spec: _with_former_address(spec, old["spec"]))
+        if policy := old["spec"].get("ipFamilyPolicy"):
+            new = inside(new, "spec", lambda spec: filled(spec, ipFamilyPolicy=policy))
     if _takes_node_ports(new) and _takes_node_ports(old):
         given = {(port.get("port"), port.get("protocol")): port["nodePort"]
                  for port in at(old, "spec.ports", ()) if port.get("nodePort")}
@@ -120,14 +123,7 @@ def _with_all_addresses(service: Obj) -> Obj:
 
 
 def _with_families(service: Obj) -> Obj:
-    """One family, IPv4; a headless service without selector names both, since it may list any address."""
-    if not _has_address(service):
-        return service
-    both = (is_headless(service) and not at(service, "spec.selector")
-            and at(service, "spec.ipFamilyPolicy") in (None, "RequireDualStack"))
-    return inside(service, "spec", lambda spec: filled(
-        spec, ipFamilies=["IPv4", "IPv6"] if both else ["IPv4"],
-        ipFamilyPolicy="RequireDualStack" if both else "SingleStack"))
+    return inside(service, "spec", with_families) if _has_address(service) else service
 
 
 def _takes_node_ports(service: Obj) -> bool:

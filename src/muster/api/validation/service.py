@@ -8,18 +8,17 @@ import ipaddress
 from collections.abc import Sequence
 
 from .. import names
-from ..causes import Cause, duplicate, forbidden, invalid, not_supported, required
+from ..causes import Cause, duplicate, forbidden, invalid, not_supported, required, shown
 from ..objects import Obj, at
 from .metadata import complain, validate_labels, validate_metadata, validate_metadata_update
+from .service_addresses import HEADLESS, SET_ONCE, validate_address_update, validate_addresses, validate_none
 
 CLUSTER_IP, NODE_PORT, LOAD_BALANCER, EXTERNAL_NAME = "ClusterIP", "NodePort", "LoadBalancer", "ExternalName"
 TYPES = (CLUSTER_IP, EXTERNAL_NAME, LOAD_BALANCER, NODE_PORT)
 PROTOCOLS = ("SCTP", "TCP", "UDP")
 POLICIES = ("Cluster", "Local")
-HEADLESS = "None"
 LONGEST_AFFINITY_S = 86400
 NODE_AGENT_PORT = 10250
-SET_ONCE = "may not change once set"
 
 
 def is_headless(service: Obj) -> bool:
@@ -52,7 +51,8 @@ def validate(service: Obj) -> list[Cause]:
         wrong.append(required("spec.type"))
     elif type_ not in TYPES:
         wrong.append(not_supported("spec.type", type_, TYPES))
-    return wrong + _node_ports(type_, ports) + _traffic(spec) + _load_balancer(spec) + _cluster_ips(spec)
+    return wrong + _node_ports(type_, ports) + _traffic(spec) + _load_balancer(spec) + (
+        [] if type_ == EXTERNAL_NAME else validate_addresses(spec))
 
 
 def _type_rules(spec: Obj, type_: str, headless: bool, ports: Sequence[Obj]) -> list[Cause]:
@@ -64,8 +64,7 @@ def _type_rules(spec: Obj, type_: str, headless: bool, ports: Sequence[Obj]) -> 
     if headless and type_ in (LOAD_BALANCER, NODE_PORT):
         wrong.append(invalid("spec.clusterIPs[0]", HEADLESS, f"may not be set to 'None' for {type_} services"))
     if type_ == EXTERNAL_NAME:
-        wrong += [forbidden(f"spec.{field}", "may not be set for ExternalName services")
-                  for field in ("clusterIPs", "ipFamilies", "ipFamilyPolicy") if spec.get(field)]
+        wrong += validate_none(spec)
         target = (spec.get("externalName") or "").removesuffix(".")
         wrong += complain("spec.externalName", target, names.is_dns_subdomain(target)) if target else [
             required("spec.externalName")]
@@ -108,9 +107,16 @@ def _repeated(ports: Sequence[Obj]) -> list[Cause]:
     for index, port in enumerate(ports):
         told_apart = (port.get("protocol", ""), port.get("port", 0))
         if told_apart in seen:
-            wrong.append(duplicate(f"spec.ports[{index}]", {"protocol": told_apart[0], "port": told_apart[1]}))
+            wrong.append(Cause("FieldValueDuplicate", f"spec.ports[{index}]",
+                               f"Duplicate value: {_shown_port(*told_apart)}"))
         seen.add(told_apart)
     return wrong
+
+
+def _shown_port(protocol: str, number: int) -> str:
+    """As v1.32 shows it, in Go's words: users search for them."""
+    return (f'core.ServicePort{{Name:"", Protocol:{shown(protocol)}, AppProtocol:(*string)(nil), Port:{number}, '
+            'TargetPort:intstr.IntOrString{Type:0, IntVal:0, StrVal:""}, NodePort:0}')
 
 
 def _affinity(spec: Obj) -> list[Cause]:
@@ -212,44 +218,11 @@ def _load_balancer(spec: Obj) -> list[Cause]:
     return wrong
 
 
-def _cluster_ips(spec: Obj) -> list[Cause]:
-    addresses = spec.get("clusterIPs") or []
-    first = spec.get("clusterIP") or ""
-    wrong: list[Cause] = []
-    if addresses and not first:
-        wrong.append(required("spec.clusterIP", "must be set when clusterIPs[0] is set"))
-    elif addresses and first != addresses[0]:
-        wrong.append(invalid("spec.clusterIPs", addresses, "first value must match `clusterIP`"))
-    for index, address in enumerate(addresses):
-        if address == HEADLESS and index == 0:
-            if len(addresses) > 1:
-                wrong.append(invalid("spec.clusterIPs", addresses,
-                                     "`None` must be the only value when it is used"))
-        elif address:
-            wrong += complain(f"spec.clusterIPs[{index}]", address, names.is_ip(address))
-    if len(addresses) > 2:
-        wrong.append(invalid("spec.clusterIPs", addresses, "may only hold up to 2 values"))
-    families = spec.get("ipFamilies") or []
-    for index, family in enumerate(families):
-        if family not in ("IPv4", "IPv6"):
-            wrong.append(not_supported(f"spec.ipFamilies[{index}]", family, ("IPv4", "IPv6")))
-        elif family in families[:index]:
-            wrong.append(duplicate(f"spec.ipFamilies[{index}]", family))
-    policies = ("PreferDualStack", "RequireDualStack", "SingleStack")
-    if (policy := spec.get("ipFamilyPolicy")) is not None and policy not in policies:
-        wrong.append(not_supported("spec.ipFamilyPolicy", policy, policies))
-    return wrong
-
-
 def validate_update(new: Obj, old: Obj) -> list[Cause]:
     wrong = validate_metadata_update(new, old)
     before, after = old.get("spec") or {}, new.get("spec") or {}
     if EXTERNAL_NAME not in (before.get("type"), after.get("type")):
-        was, now = before.get("clusterIPs") or [], after.get("clusterIPs") or []
-        if was and not now:
-            wrong.append(invalid("spec.clusterIPs[0]", now, "primary clusterIP can not be unset"))
-        elif was and was[0] and was[0] != now[0]:
-            wrong.append(invalid("spec.clusterIPs[0]", now, SET_ONCE))
+        wrong += validate_address_update(after, before)
     if before.get("type") == after.get("type") == LOAD_BALANCER \
             and before.get("loadBalancerClass") != after.get("loadBalancerClass"):
         wrong.append(invalid("spec.loadBalancerClass", after.get("loadBalancerClass"), SET_ONCE))
