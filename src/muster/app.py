@@ -75,6 +75,7 @@ SYSTEM = "system:serviceaccount:kube-system:"
 DEFAULT_NODES = 3
 KUBELET_BACKLOG = 50_000  # events: one recorder speaks for the kubelets of all nodes
 POOLS = "nodepools.muster.dev"
+RECORDED_WITHIN_S = 1.0
 
 
 class Cluster:
@@ -225,8 +226,9 @@ async def _serve(request: Request, ready: Callable[[str, str], None], executor: 
         health = Health(ready={"informer-sync": lambda: None if cluster.is_ready else "the mirror is not filled yet"})
         api = Api(cluster.registry, clock, logs=cluster.fleet.logs, meter=cluster.meter, health=health,
                   controllers=cluster.tallies)
-        stopping = _stop_on_signal()
-        async with _front_door(api, request, issued) as front, _names(cluster, request) as names:
+        stopping = stop_on_signal()
+        async with (_recording(store, clock, request), _front_door(api, request, issued) as front,
+                    _names(cluster, request) as names):
             await cluster.create_missing(bootstrap.first_objects(request.host, front.port))
             await _set_up_pools(cluster, request)
             write_kubeconfig(data.kubeconfig, front.url, issued.ca, issued.admin, issued.admin_key)
@@ -265,6 +267,29 @@ async def _front_door(api: Api, request: Request, issued: Certificates) -> Async
             stack.push_async_exit(door)
             yield front
         return
+
+
+@contextlib.asynccontextmanager
+async def _recording(store: Store, clock: Clock, request: Request) -> AsyncIterator[None]:
+    """Keeps the whole history in a file where that was asked for; a crash costs it the last second."""
+    if request.record is None:
+        yield
+        return
+    from .store.recorded import go_on
+    recording = go_on(request.record, store.history, clock.now)
+    recording.follow(store.history, seed=request.seed)
+
+    async def write() -> None:
+        while True:
+            await asyncio.sleep(RECORDED_WITHIN_S)
+            recording.flush()
+
+    writing = asyncio.create_task(write(), name="recording")
+    try:
+        yield
+    finally:
+        writing.cancel()
+        recording.close()
 
 
 @contextlib.asynccontextmanager
@@ -324,7 +349,7 @@ async def _set_up_pools(cluster: Cluster, request: Request) -> None:
             await client.patch(Key(POOLS, "", name), {"spec": {"behaviour": request.behaviour}})
 
 
-def _stop_on_signal() -> asyncio.Event:
+def stop_on_signal() -> asyncio.Event:
     stopping, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)

@@ -20,3 +20,4 @@ class Request:
     files: tuple[Path, ...] = ()
     seed: int | None = None
     dns_port: int | None = None  # answer DNS there; 0: on any free one; None: not at all
+    record: Path | None = None  # keep the whole history in this file

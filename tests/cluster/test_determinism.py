@@ -3,15 +3,19 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from small_world import Fingerprint, a_daemonset, a_node, a_pod, at_work, image_patch, key_of_set
 
 from muster.api.objects import Key
 from muster.clock import Clock, run_virtual
 from muster.store.memory import MemoryStore
+from muster.store.recorded import RecordingFile, check
+from muster.store.recording import Recording
 
 HERE = Path(__file__).resolve()
 NODES = 30
@@ -47,35 +51,68 @@ async def story(world) -> None:
     assert world.store.get(Key("namespaces", "", "logging")) is None
 
 
-def fingerprint(seed: int) -> tuple[str, int]:
+def fingerprint(seed: int, file: Path) -> tuple[str, int]:
+    """The sha256 of the story's history and how many changes it has; the history itself goes to `file`."""
     async def main(clock: Clock) -> tuple[str, int]:
         store = MemoryStore()
         print_ = Fingerprint(store)
+        recording = Recording.create(file, clock.now)
+        recording.follow(store.history, seed=seed)
         async with at_work(clock, store) as world:
             await story(world)
-        return str(print_), print_.changes
+        summary = recording.close()
+        assert (summary.sha256, summary.changes) == (str(print_), print_.changes)
+        return summary.sha256, summary.changes
 
     return run_virtual(main, seed=seed)
 
 
-def test_two_runs_in_one_process_write_the_same_history():
-    first = fingerprint(7)
+def elsewhere(file: Path, python: str = sys.executable, path: tuple[str, ...] = (), **environment: str) -> str:
+    """What another process says of the story of seed 7."""
+    path = (str(HERE.parent), *(path or sys.path))
+    done = subprocess.run([python, str(HERE), "7", str(file)], capture_output=True, text=True, timeout=120, check=True,
+                          env={**os.environ, "PYTHONPATH": os.pathsep.join(path), **environment})
+    return done.stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def seven(tmp_path_factory):
+    """(sha256, changes) of seed 7, and its recording."""
+    file = tmp_path_factory.mktemp("seven") / "recording"
+    return fingerprint(7, file), file
+
+
+def test_two_runs_in_one_process_write_the_same_history(seven, tmp_path):
+    first, file = seven
     assert first[1] > 500, "much has happened"
-    assert fingerprint(7) == first
+    assert fingerprint(7, tmp_path / "again") == first
+    assert (tmp_path / "again").read_bytes() == file.read_bytes()
+    assert str(check(RecordingFile(file))) == first[0]
 
 
-def test_another_seed_writes_another_history():
-    assert fingerprint(7) != fingerprint(8)
+def test_another_seed_writes_another_history(seven, tmp_path):
+    assert fingerprint(8, tmp_path / "other") != seven[0]
 
 
-def test_other_processes_write_the_same_history():
-    expected = "{} {}".format(*fingerprint(7))
-    for hash_seed in ("1", "4242"):
-        path = os.pathsep.join([str(HERE.parent), *sys.path])
-        done = subprocess.run([sys.executable, str(HERE), "7"], capture_output=True, text=True, timeout=120, check=True,
-                              env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": path})
-        assert done.stdout.strip() == expected, f"PYTHONHASHSEED={hash_seed}"
+@pytest.mark.parametrize("hash_seed", ["1", "4242"])
+def test_other_processes_write_the_same_history(seven, tmp_path, hash_seed):
+    expected, file = seven
+    assert elsewhere(tmp_path / "there", PYTHONHASHSEED=hash_seed) == "{} {}".format(*expected)
+    assert (tmp_path / "there").read_bytes() == file.read_bytes()
+
+
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13", "3.14"])
+def test_other_versions_of_python_write_the_same_history(seven, tmp_path, version):
+    """The recordings may be packed otherwise; what is in them is the same."""
+    if version == "{}.{}".format(*sys.version_info):
+        pytest.skip("this is the Python that all tests run on")
+    python = shutil.which(f"python{version}")
+    needed = "import orjson, httptools, cryptography, sortedcontainers, yaml, prometheus_client"
+    if python is None or subprocess.run([python, "-c", needed], capture_output=True, check=False).returncode != 0:
+        pytest.skip(f"no Python {version} with Muster's dependencies on this machine")
+    source = str(HERE.parents[2] / "src")
+    assert elsewhere(tmp_path / "there", python, (source,)) == "{} {}".format(*seven[0])
 
 
 if __name__ == "__main__":
-    print(*fingerprint(int(sys.argv[1])))
+    print(*fingerprint(int(sys.argv[1]), Path(sys.argv[2])))

@@ -49,7 +49,7 @@ def _said(one: Difference) -> str:
 
 def _short(value: Any) -> str:
     if isinstance(value, dict):
-        return "{...}"
+        return str(value["status"]) if {"type", "status"} <= value.keys() else "{...}"  # a condition is what it says
     if isinstance(value, list):
         return f"[{len(value)}]"
     text = str(value).lower() if isinstance(value, bool) else str(value)

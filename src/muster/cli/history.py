@@ -1,12 +1,12 @@
 """`muster history`: what was, from a recording or a data directory: listed, compared, served, checked."""
 from __future__ import annotations
 
-import asyncio
 import difflib
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,11 @@ import yaml
 from ..api.differences import differences, shown, summary
 from ..api.errors import BadRequest
 from ..api.kinds.built_in import BUILT_IN
-from ..api.objects import Key, Obj, to_time
+from ..api.objects import Key, Obj, to_micro_time, to_time
 from ..data_directory import DataDirectory
 from ..store.instants import Instant, Past, outside, pasts, spans_of
-from ..store.recorded import DataDirectoryLog, End, Entry, Recorded, RecordingFile
-from ..store.recording import Digest, RecordingUnusable
+from ..store.recorded import DataDirectoryLog, Entry, Recorded, RecordingFile, check
+from ..store.recording import RecordingUnusable
 
 _ROW = "{:<9}  {:<20}  {:<8}  {:<16}  {:<44}  {}"
 _DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -61,21 +61,18 @@ def list_changes(recorded: Recorded, which: Which, since: str, until: str, outpu
     _check_output(output, "table", "json")
     start, end = (Instant.parse(text) if text else None for text in (since, until))
     begun_at = _check_within(recorded, start, end) if start or end else 0.0
+    changes = _changes(recorded)
+    first = next(changes, None)  # before the header: what can not be read is told instead of it
     if output == "table":
         print(_ROW.format("REVISION", "TIME", "VERB", "NAMESPACE", "OBJECT", "CHANGES"))
-    for entry, before in _changes(recorded):
+    for entry, before in chain((first,), changes) if first is not None else ():
         if end is not None and end.is_before(entry.revision, entry.at, begun_at):
             break
-        if entry.key not in which or (start is not None and not _is_since(start, entry, begun_at)):
+        if entry.key not in which or (
+                start is not None and not start.is_reached(entry.revision, entry.at, begun_at)):
             continue
         print(_row(entry, before) if output == "table" else _line(entry, before))
     _tell_if_torn(recorded)
-
-
-def _is_since(start: Instant, entry: Entry, begun_at: float) -> bool:
-    """An instant is itself within "since it"."""
-    return entry.revision == start.revision or start.is_before(entry.revision, entry.at, begun_at) or (
-        start.revision is None and not start.is_before(entry.revision, entry.at + 1e-6, begun_at) is True and False)
 
 
 def _changes(recorded: Recorded) -> Iterator[tuple[Entry, bytes | None]]:
@@ -104,7 +101,7 @@ def _row(entry: Entry, before: bytes | None) -> str:
 
 
 def _line(entry: Entry, before: bytes | None) -> str:
-    said: Obj = {"revision": entry.revision, "time": _precisely(entry.at), "verb": _verb(before, entry.value),
+    said: Obj = {"revision": entry.revision, "time": to_micro_time(entry.at), "verb": _verb(before, entry.value),
                  **_named(entry.key)}
     if before is not None and entry.value is not None:
         said["changes"] = _changed_fields(before, entry.value)
@@ -183,13 +180,13 @@ def serve(recorded: Recorded, at: str, host: str, port: int) -> None:
 
 
 def sha(recorded: Recorded) -> None:
-    print(f"{_digest(recorded)}  {recorded.name}")
+    print(f"{check(recorded)}  {recorded.name}")
     _tell_if_torn(recorded)
 
 
 def verify(recorded: Recorded) -> None:
     """Raises RecordingUnusable for what is not whole."""
-    digest = _digest(recorded)
+    digest = check(recorded)
     spans = " and ".join(map(str, spans_of(recorded)))
     if recorded.torn:
         raise RecordingUnusable(f"{recorded.name} was cut off: what can be read are {spans}, {digest.changes} objects "
@@ -197,29 +194,10 @@ def verify(recorded: Recorded) -> None:
     print(f"{recorded.name} is whole: {spans}, {digest.changes} objects written, sha256 {digest}")
 
 
-def _digest(recorded: Recorded) -> Digest:
-    digest, last = Digest(), 0
-    for item in recorded.read():
-        if isinstance(item, End) and (item.changes, item.sha256) != (digest.changes, str(digest)):
-            raise RecordingUnusable(f"{recorded.name} was changed: up to revision {item.revision} it has {digest.changes} "
-                                    f"objects with sha256 {digest}, and says {item.changes} with {item.sha256}")
-        if isinstance(item, Entry):
-            if not item.there and item.revision <= last:
-                raise RecordingUnusable(f"{recorded.name} was changed: revision {item.revision} follows {last}")
-            last = item.revision if not item.there else last
-            digest.add(item.revision, item.key, item.value)
-    return digest
-
-
 # ------------------------------------------------------------------ words
 
 def _named(key: Key) -> Obj:
     return {"resource": key.resource, **({"namespace": key.namespace} if key.namespace else {}), "name": key.name}
-
-
-def _precisely(at: float) -> str:
-    from ..api.objects import to_micro_time
-    return to_micro_time(at)
 
 
 def _check_within(recorded: Recorded, *instants: Instant | None) -> float:

@@ -18,6 +18,9 @@ nodes = typer.Typer(help="The nodes of the cluster.", no_args_is_help=True)
 pool = typer.Typer(help="Groups of like nodes that can be resized.", no_args_is_help=True)
 app.add_typer(nodes, name="nodes")
 app.add_typer(pool, name="pool")
+history = typer.Typer(help="What was: a recording (`--record FILE`), or what a data directory still holds.",
+                      no_args_is_help=True)
+app.add_typer(history, name="history")
 
 DataDir = Annotated[Path, typer.Option("--data-dir", envvar="MUSTER_DATA_DIR",
                                        help="Where the cluster lives.", show_default=DEFAULT)]
@@ -49,6 +52,8 @@ def up(
     dns_port: Annotated[int | None, typer.Option(
         "--dns-port", min=0, max=65535,
         help="Answer DNS for cluster.local there, over UDP and TCP. 0: any free port.")] = None,
+    record: Annotated[Path | None, typer.Option(metavar="FILE", help=(
+        "Keep the whole history there, for `muster history`; goes on in a file of the same cluster."))] = None,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Return once the cluster is ready.")] = False,
 ) -> None:
     """Start a cluster, or resume the one in --data-dir."""
@@ -60,7 +65,7 @@ def up(
     if node_count is not None:
         wanted.insert(0, parse_pool(f"{DEFAULT_POOL}={node_count}", behaviour))
     run(Request(DataDirectory(data_dir), store, host, port, runtime, tuple(wanted), behaviour,
-                tuple(files or ()), seed, dns_port), detach=detach)
+                tuple(files or ()), seed, dns_port, record), detach=detach)
 
 
 @app.command()
@@ -171,6 +176,61 @@ def pool_resize(name: str, node_count: Annotated[int, typer.Option("--nodes", mi
     """Add nodes to a pool or take nodes away (nothing is drained)."""
     from .fleet import resize_pool
     resize_pool(DataDirectory(data_dir), name, node_count)
+
+
+Recorded = Annotated[Path | None, typer.Argument(metavar="[FILE]", show_default="--data-dir",
+                                                 help="A file that --record wrote.")]
+OfKind = Annotated[str, typer.Option("--kind", help="Of this kind: pods, ds, Deployment, ...")]
+OfName = Annotated[str, typer.Option("--name", help="Of this name; * and ? stand for any.")]
+OfNamespace = Annotated[str, typer.Option("-n", "--namespace", help="In this namespace.")]
+INSTANT = "A revision, a time (2026-01-01T00:10:00Z), +10m (after the beginning), or last."
+
+
+@history.command("list")
+def history_list(
+    file: Recorded = None, data_dir: DataDir = HOME, kind: OfKind = "", name: OfName = "", namespace: OfNamespace = "",
+    since: Annotated[str, typer.Option(help=INSTANT)] = "", until: Annotated[str, typer.Option(help=INSTANT)] = "",
+    output: Annotated[str, typer.Option("-o", "--output", help="table or json (lines).")] = "table",
+) -> None:
+    """List the changes, in order."""
+    from .history import Which, list_changes, source
+    list_changes(source(file, DataDirectory(data_dir)), Which.of(kind, name, namespace), since, until, output)
+
+
+@history.command("diff")
+def history_diff(
+    first: Annotated[str, typer.Argument(help=INSTANT)], second: Annotated[str, typer.Argument(help=INSTANT)],
+    file: Recorded = None, data_dir: DataDir = HOME, kind: OfKind = "", name: OfName = "", namespace: OfNamespace = "",
+    output: Annotated[str, typer.Option("-o", "--output", help="text or json.")] = "text",
+) -> None:
+    """Compare two instants, object by object."""
+    from .history import Which, diff, source
+    diff(source(file, DataDirectory(data_dir)), first, second, Which.of(kind, name, namespace), output)
+
+
+@history.command("serve")
+def history_serve(
+    file: Recorded = None, at: Annotated[str, typer.Option(help=INSTANT)] = "last", data_dir: DataDir = HOME,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 0,
+) -> None:
+    """Serve the cluster as it was, read-only, to kubectl."""
+    from .history import serve, source
+    serve(source(file, DataDirectory(data_dir)), at, host, port)
+
+
+@history.command("sha")
+def history_sha(file: Recorded = None, data_dir: DataDir = HOME) -> None:
+    """Print the sha256 of the history: the same for two runs of one seed."""
+    from .history import sha, source
+    sha(source(file, DataDirectory(data_dir)))
+
+
+@history.command("verify")
+def history_verify(file: Recorded = None, data_dir: DataDir = HOME) -> None:
+    """Check that a recording is whole and unchanged."""
+    from .history import source, verify
+    verify(source(file, DataDirectory(data_dir)))
 
 
 @app.command()

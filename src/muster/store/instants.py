@@ -9,7 +9,7 @@ refused like one before the beginning or after the end, with what there is.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..api.durations import parse_duration
 from ..api.errors import BadRequest
@@ -29,6 +29,8 @@ class Span:
     last_at: float
 
     def __str__(self) -> str:
+        if not self.last:
+            return "no change yet"
         return (f"revisions {max(self.first, 1)} to {self.last} "
                 f"({to_time(self.first_at)} to {to_time(self.last_at)})")
 
@@ -61,6 +63,13 @@ class Instant:
             return revision > self.revision
         moment = self._moment(begun_at)
         return moment is not None and at > moment
+
+    def is_reached(self, revision: int, at: float, begun_at: float) -> bool:
+        """Whether a change at that revision and time came at this instant or after it."""
+        if self.revision is not None:
+            return revision >= self.revision
+        moment = self._moment(begun_at)
+        return moment is not None and at >= moment
 
     def is_in(self, span: Span, begun_at: float) -> bool:
         if self.revision is not None:
@@ -105,11 +114,13 @@ def pasts(recorded: Recorded, instants: Sequence[Instant]) -> list[Past]:
     span: Span | None = None
     begun_at = 0.0
 
-    def keep(after: tuple[int, float] | None) -> None:
-        """Keeps what is there now for the instants that are over; `after`: what comes next."""
+    def keep(after: tuple[int, float] | None, *, gap: bool = True) -> None:
+        """Keeps what is there now for the instants that are over; `after`: what comes next, and after a gap or not."""
         for index, instant in enumerate(instants):
-            if index not in found and span is not None and instant.is_in(span, begun_at) and (
-                    after is None or instant.is_before(*after, begun_at)):
+            if index in found or span is None or (after is not None and not instant.is_before(*after, begun_at)):
+                continue
+            known = span if gap or after is None else replace(span, last_at=after[1])
+            if instant.is_in(known, begun_at):
                 found[index] = Past(dict(objects), span.last, instant.moment(span, begun_at))
 
     spans = _Spans()
@@ -119,7 +130,7 @@ def pasts(recorded: Recorded, instants: Sequence[Instant]) -> list[Past]:
             objects = {}
         elif isinstance(item, Entry):
             if not item.there:
-                keep((item.revision, item.at))
+                keep((item.revision, item.at), gap=False)
                 if len(found) == len(instants):
                     break
             if item.value is None:

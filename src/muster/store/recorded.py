@@ -21,8 +21,10 @@ from typing import Any, BinaryIO, NamedTuple, Protocol
 import orjson
 
 from ..api.objects import Key, from_time
+from ..clock import Now
+from .history import History
 from .log_file import Contents, check_header
-from .recording import VERSION, Digest, RecordingUnusable
+from .recording import VERSION, Digest, Recording, RecordingUnusable
 from .store import StoreUnusable
 
 _CHUNK = 256 * 1024
@@ -31,6 +33,9 @@ _MAGIC = b"\x1f\x8b"
 # What says when it was.  Times that may lie ahead (deletionTimestamp, a lease's end) are not among them.
 _TIMES = re.compile(rb'"(?:creationTimestamp|lastTransitionTime|lastHeartbeatTime|renewTime|lastTimestamp|eventTime'
                     rb'|startedAt|finishedAt|startTime|completionTime|lastObservedTime|lastScheduleTime)":"([^"]{20,40})"')
+
+
+_OLDEST = Key("namespaces", "", "kube-system")  # every cluster has one of its own from the start
 
 
 class Begin(NamedTuple):
@@ -208,10 +213,41 @@ def _time(text: bytes) -> float:
         return 0.0
 
 
-def digest_of(recorded: Recorded) -> Digest:
-    """Reads it all."""
-    digest = Digest()
-    for entry in recorded.read():
-        if isinstance(entry, Entry):
-            digest.add(entry.revision, entry.key, entry.value)
+def go_on(path: Path, history: History, now: Now) -> Recording:
+    """A recording to `path`: a new file, or more in one of the same cluster.  Call `follow` next.
+
+    Raises RecordingUnusable for a file of another cluster, and for anything that is no recording.
+    """
+    if not path.exists():
+        return Recording.create(path, now)
+    file, digest, last, uid = RecordingFile(path), Digest(), 0, ""
+    for item in file.read():
+        if isinstance(item, Entry):
+            digest.add(item.revision, item.key, item.value)
+            last = max(last, item.revision)
+            if item.key == _OLDEST and item.value is not None:
+                uid = _uid(item.value)
+    there = history.get(_OLDEST)
+    if last > history.revision or there is None or _uid(there.encoded()) != uid:
+        raise RecordingUnusable(f"{path} is the recording of another cluster: name a new file to record to")
+    return Recording.append(path, file.whole, now, digest, last)
+
+
+def _uid(encoded: bytes) -> str:
+    return str(orjson.loads(encoded)["metadata"]["uid"])
+
+
+def check(recorded: Recorded) -> Digest:
+    """Reads it all.  Raises RecordingUnusable where it is not what it says it is."""
+    digest, last = Digest(), 0
+    for item in recorded.read():
+        if isinstance(item, End) and (item.changes, item.sha256) != (digest.changes, str(digest)):
+            raise RecordingUnusable(
+                f"{recorded.name} was changed: up to revision {item.revision} it holds {digest.changes} objects with "
+                f"sha256 {digest}, and says {item.changes} with {item.sha256}")
+        if isinstance(item, Entry):
+            if not item.there and item.revision <= last:
+                raise RecordingUnusable(f"{recorded.name} was changed: revision {item.revision} follows {last}")
+            last = item.revision if not item.there else last
+            digest.add(item.revision, item.key, item.value)
     return digest

@@ -91,7 +91,7 @@ class Recording:
         return cls(path, os.fdopen(descriptor, "wb", buffering=0), now, Digest())
 
     @classmethod
-    def go_on(cls, path: Path, whole: int, now: Now, digest: Digest, revision: int) -> Recording:
+    def append(cls, path: Path, whole: int, now: Now, digest: Digest, revision: int) -> Recording:
         """Goes on after the first `whole` bytes of a file; what was torn behind them is cut off."""
         try:
             file = open(path, "r+b", buffering=0)  # noqa: SIM115  # closed by `close`
