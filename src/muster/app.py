@@ -52,6 +52,7 @@ from .controllers.disruption import disruption_controller
 from .controllers.garbage_collector import garbage_collector
 from .controllers.horizontal_pod_autoscaler import horizontal_pod_autoscaler
 from .controllers.namespace import namespace_controller
+from .controllers.node_evictions import node_evictions
 from .controllers.resource_quota import resource_quota_controller
 from .controllers.root_certificate import root_certificate
 from .data_directory import Unusable
@@ -115,6 +116,7 @@ class Cluster:
         yield scheduler()
         yield node_pool.controller
         yield node_lifecycle.controller
+        yield node_evictions()
         yield taint_eviction.controller
         yield pod_garbage.controller
         yield disruption_controller(self.kinds)

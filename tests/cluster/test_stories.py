@@ -69,7 +69,9 @@ def test_a_node_is_lost_and_returns():
         assert 40 <= took_s <= 51, "50 s after its last renewal, which was at most 10 s old"
         await asyncio.sleep(.1)
         assert condition(now_of(world, node("n1")), "MemoryPressure")["status"] == "Unknown"
-        assert taints_of(world, "n1") == {("unreachable", "NoSchedule"), ("unreachable", "NoExecute")}
+        assert taints_of(world, "n1") == {("unreachable", "NoSchedule")}
+        await asyncio.sleep(5.5)
+        assert taints_of(world, "n1") == {("unreachable", "NoSchedule"), ("unreachable", "NoExecute")}, "the only lost one"
         assert ready(world, pod("web")) == ready(world, pod(daemon)) == "False"
         assert now_of(world, pod("web"))["status"]["phase"] == "Running", "nobody knows better"
         assert at(now_of(world, key_of_set()), "status.desiredNumberScheduled") == 1
@@ -95,12 +97,13 @@ def test_a_node_is_lost_and_returns():
 
 def test_a_node_that_returns_in_time_loses_nothing():
     async def story(world):
-        await with_nodes(world, "n1")
-        await world.admin.create(a_pod("web"))
+        await with_nodes(world, "n1", "n2")
+        await world.admin.create(a_pod("web", nodeName="n1"))
         await asyncio.sleep(10)
         uid = uid_of(now_of(world, pod("web")))
         await world.admin.patch(node("n1"), FAIL)
         await asyncio.sleep(250)
+        assert ("unreachable", "NoExecute") in taints_of(world, "n1")
         await world.admin.patch(node("n1"), RETURN)
         await asyncio.sleep(400)
         assert uid_of(now_of(world, pod("web"))) == uid and ready(world, pod("web")) == "True"

@@ -58,8 +58,7 @@ def summary(decided):
 
 
 ALL_UNKNOWN = dict.fromkeys(("Ready", *PRESSURES), "Unknown")
-KEYS = {"not-ready": [("not-ready", "NoSchedule"), ("not-ready", "NoExecute")],
-        "unreachable": [("unreachable", "NoSchedule"), ("unreachable", "NoExecute")]}
+KEYS = {"not-ready": [("not-ready", "NoSchedule")], "unreachable": [("unreachable", "NoSchedule")]}
 
 
 @pytest.mark.parametrize("seen, writes", [
@@ -67,6 +66,8 @@ KEYS = {"not-ready": [("not-ready", "NoSchedule"), ("not-ready", "NoExecute")],
     pytest.param((node(heard=NOW - 300), lease(NOW - 10)), {}, id="the lease alone is a sign of life"),
     pytest.param((node(heard=NOW - 49), None), {}, id="silent, within the grace period"),
     pytest.param((node(heard=NOW - 51), lease(NOW - 51)), ALL_UNKNOWN | {"taints": KEYS["unreachable"]}, id="silent for too long"),
+    pytest.param((node(ready="False", taints=UNREACHABLE), lease(NOW)), {"taints": [("not-ready", "NoSchedule"), ("not-ready", "NoExecute")]},
+                 id="its pods were leaving: they still do"),
     pytest.param((node(heard=NOW - 51), lease(NOW - 51, 200)), {}, id="its lease lasts longer"),
     pytest.param((node(ready="Unknown", heard=NOW - 500, taints=UNREACHABLE), lease(NOW - 500)), {}, id="known to be lost"),
     pytest.param((node(taints=UNREACHABLE), lease(NOW)), {"taints": []}, id="back again"),

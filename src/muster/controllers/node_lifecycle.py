@@ -4,7 +4,9 @@
     nothing heard for the grace period   Ready and the pressures become Unknown, its pods are no longer Ready
     conditions                           become taints (not-ready, unreachable, memory-pressure, ...)
 
-What a NoExecute taint then does to pods is decided in taint_eviction.py.
+Whether the pods of a lost node have to leave it (NoExecute) is decided in node_evictions.py, for all zones together;
+here that taint is changed with the condition, and taken away as soon as the node is back.  What it then does to pods
+is decided in taint_eviction.py.
 The grace period is 50 s (v1.32's --node-monitor-grace-period), or the lease's own duration where that is
 longer: a large simulated fleet renews its leases more rarely and says so in them.
 https://kubernetes.io/docs/concepts/architecture/nodes/#node-heartbeats
@@ -33,6 +35,7 @@ from ..client.mirror import Mirror
 from ..control.plan import Action, Patch, Plan, Tell
 from ..control.runtime import Controller
 from ..store.history import Change
+from .zones import is_lost_taint
 
 LEASES, LEASE_NAMESPACE = "leases.coordination.k8s.io", "kube-node-lease"
 GRACE_S = 50.0
@@ -133,14 +136,15 @@ def next_taints(node: Obj, ready: Obj | None, now: float) -> list[Obj]:
     """The node's taints as its conditions ask for them; taints of others stay, in their order."""
     wanted: list[tuple[str, str]] = []
     status = ready["status"] if ready is not None else "Unknown"
-    if status == "False" or ready is None:
-        wanted += [(placement.NOT_READY, "NoSchedule"), (placement.NOT_READY, "NoExecute")]
-    elif status == "Unknown":
-        wanted += [(placement.UNREACHABLE, "NoSchedule"), (placement.UNREACHABLE, "NoExecute")]
+    current = at(node, "spec.taints") or []
+    if status != "True":
+        lost = placement.UNREACHABLE if status == "Unknown" and ready is not None else placement.NOT_READY
+        wanted.append((lost, placement.NO_SCHEDULE))
+        if any(is_lost_taint(taint) for taint in current):
+            wanted.append((lost, placement.NO_EXECUTE))  # the one in the place of the other
     wanted += [(taint, "NoSchedule") for type_, taint in PRESSURE_TAINTS if is_true(node, type_)]
     if at(node, "spec.unschedulable", False):
         wanted.append((placement.UNSCHEDULABLE, "NoSchedule"))
-    current = at(node, "spec.taints") or []
     kept = [taint for taint in current
             if taint["key"] not in MANAGED_TAINTS or (taint["key"], taint["effect"]) in wanted]
     there = {(taint["key"], taint["effect"]) for taint in kept}
