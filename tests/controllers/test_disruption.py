@@ -174,13 +174,13 @@ BUDGETS = "poddisruptionbudgets.policy"
 
 def workload(kind, name="web", replicas=3, **spec):
     counted = {} if kind == "DaemonSet" else {"replicas": replicas}
-    api = "batch/v1" if kind == "Job" else "apps/v1"
+    api = {"Job": "batch/v1", "ReplicationController": "v1"}.get(kind, "apps/v1")
     template = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "main", "image": "web:1"}]}}
     if kind == "Job":
         template["spec"]["restartPolicy"] = "Never"
         counted = {"parallelism": replicas, "completions": replicas}
     return {"apiVersion": api, "kind": kind, "metadata": {"name": name, "namespace": "default"},
-            "spec": {**({} if kind == "Job" else {"selector": WEB}), "template": template, **counted, **spec}}
+            "spec": {**({"selector": WEB} if api == "apps/v1" else {}), "template": template, **counted, **spec}}
 
 
 def play(story):
@@ -202,7 +202,7 @@ def a_real_budget(**spec):
 
 
 @pytest.mark.parametrize(("kind", "expected", "why"), [
-    ("Deployment", 3, ""), ("ReplicaSet", 3, ""), ("StatefulSet", 3, ""),
+    ("Deployment", 3, ""), ("ReplicaSet", 3, ""), ("StatefulSet", 3, ""), ("ReplicationController", 3, ""),
     ("DaemonSet", None, "daemonsets.apps does not implement the scale subresource"),
     ("Job", None, "jobs.batch does not implement the scale subresource"),
 ])

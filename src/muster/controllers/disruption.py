@@ -47,7 +47,7 @@ from .daemonset_rollout import scaled
 
 RESOURCE = POD_DISRUPTION_BUDGET.resource
 DELETION_TIMEOUT_S = 120.0  # an evicted pod that is not seen ending for so long will not end
-SCALED = ("deployments.apps", "replicasets.apps", "statefulsets.apps")
+SCALED = ("deployments.apps", "replicasets.apps", "statefulsets.apps", "replicationcontrollers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +145,7 @@ def scale_of(mirror: Mirror, kinds: Kinds, namespace: str, reference: Obj) -> Sc
     kind = kinds.named(reference["apiVersion"], reference["kind"])
     if kind is None:
         return f'no matches for kind "{reference["kind"]}" in version "{reference["apiVersion"]}"'
-    if SCALE not in kind.subresources:
+    if kind.subresource(SCALE.name) is None:
         return f"{kind.resource} does not implement the scale subresource"
     owner = mirror.get(Key(kind.resource, namespace, reference["name"]))
     if owner is None or uid_of(owner) != reference["uid"]:
