@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from .amounts import ONE, Amount, Amounts, amount, of_container, pod_limits, pod_requests
+from .kinds.storage_class import class_of
 from .objects import Obj, at, from_time, name_of
 
 PODS, SERVICES, CLAIMS = "pods", "services", "persistentvolumeclaims"
@@ -102,10 +103,7 @@ def _of_claim(claim: Obj) -> Amounts:
                                          at(claim, "status.allocatedResources.storage")) if text is not None]
     if storage:
         taken[REQUESTS + "storage"] = max(storage, key=lambda one: one.value)
-    annotations = claim["metadata"].get("annotations") or {}
-    class_name = (annotations.get("volume.beta.kubernetes.io/storage-class")
-                  or at(claim, "spec.storageClassName", ""))
-    if class_name:
+    if class_name := class_of(claim):
         taken |= {f"{class_name}{CLASS_SUFFIX}{name}": one for name, one in taken.items()}
     return taken
 

@@ -2,6 +2,7 @@
 
     a claim without a volume    the one reserved for it, else the smallest that suits, else a new one of its class
                                 (at once, or once a pod asks for it: WaitForFirstConsumer)
+    a claim that asks for more  its volume grows           (volume_expansion.py)
     a volume                    Available, Bound to a claim, Released; with the policy Delete it goes with its claim
     one that is deleted         stays while it is used: a claim by pods on nodes, a volume by its claim
 
@@ -17,7 +18,8 @@ from dataclasses import dataclass, field
 
 from ..api import quantities
 from ..api.kinds import persistent_volume, persistent_volume_claim
-from ..api.kinds.storage_class import is_default
+from ..api.kinds.storage_class import RESOURCE as CLASSES
+from ..api.kinds.storage_class import default_class
 from ..api.objects import (
     Key,
     Obj,
@@ -36,12 +38,12 @@ from ..client.mirror import Mirror
 from ..control.plan import NOTHING, Action, Create, Delete, Patch, Plan, Replace, SetStatus, Tell
 from ..control.runtime import Controller
 from ..store.history import Change
+from .volume_expansion import PROVISIONED_BY, expansion
 
-CLAIMS, VOLUMES, CLASSES = "persistentvolumeclaims", "persistentvolumes", "storageclasses.storage.k8s.io"
+CLAIMS, VOLUMES = "persistentvolumeclaims", "persistentvolumes"
 PROVISIONER = "muster.dev/simulated"
 BIND_COMPLETED = "pv.kubernetes.io/bind-completed"
 BOUND_BY_CONTROLLER = "pv.kubernetes.io/bound-by-controller"
-PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,8 @@ def _plan_claim(seen: SeenClaim) -> Plan:
         return _reserve(volume, claim)
     if not _is_of(volume, claim):
         return NOTHING
+    if (larger := expansion(claim, volume, PROVISIONER)) is not None and at(claim, "status.phase") == "Bound":
+        return larger
     status = {"phase": "Bound", "accessModes": volume["spec"].get("accessModes") or [],
               "capacity": volume["spec"].get("capacity") or {}}
     return _written(claim, CLAIMS, {**(claim.get("status") or {}), **status})
@@ -148,7 +152,7 @@ def _seek(seen: SeenClaim) -> Plan:
     claim = seen.claim
     wanted = claim["spec"].get("storageClassName")
     if wanted is None:
-        chosen = _default_class(seen.classes.values())
+        chosen = default_class(seen.classes.values())
         if chosen is not None:
             return Plan([Patch(_key(claim, CLAIMS), uid_of(claim), {"spec": {"storageClassName": name_of(chosen)}})])
     mine = next((one for _, one in sorted(seen.volumes.items()) if _is_of(one, claim)), None)
@@ -168,12 +172,6 @@ def _seek(seen: SeenClaim) -> Plan:
     if suiting:
         return _reserve(min(suiting, key=lambda one: (_size(one), name_of(one))), claim)
     return _provision(claim, wanted or "", class_)
-
-
-def _default_class(classes: Iterable[Obj]) -> Obj | None:
-    """The youngest, where several say that they are the default."""
-    found = sorted(filter(is_default, classes), key=name_of)
-    return max(found, key=lambda one: one["metadata"].get("creationTimestamp") or "", default=None)
 
 
 def suits(volume: Obj, claim: Obj) -> bool:

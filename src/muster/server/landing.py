@@ -41,11 +41,13 @@ from .runtime_classes import runtime_class
 from .service_accounts import account_awaited, service_account
 from .service_addresses import RESOURCE as SERVICES
 from .service_addresses import Reservation, ServiceAddresses
+from .storage_classes import claim_may_grow, default_storage_class
 from .subresources import STATUS
 
 ADMISSION: tuple[Admission, ...] = (
-    namespace_lifecycle, limit_defaults, service_account, node_taints, priority, default_tolerations, runtime_class)
-VALIDATING: tuple[Admission, ...] = (limits_kept,)  # asked last, about the object as it would be stored
+    namespace_lifecycle, limit_defaults, service_account, node_taints, priority, default_tolerations,
+    default_storage_class, runtime_class)
+VALIDATING: tuple[Admission, ...] = (claim_may_grow, limits_kept)  # asked last, about the object as it would be stored
 
 TRIES = 5  # to write onto an object that others write to at the same time
 ACCOUNT_TRIES = 10  # to find the default account of a namespace that is just being made ...

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from .. import names, quantities
 from ..causes import Cause, forbidden, invalid, not_supported, required
-from ..objects import Obj, at
+from ..objects import Obj, at, with_
 from .metadata import (
     complain,
     immutable,
@@ -26,8 +26,6 @@ SOURCES = ("awsElasticBlockStore", "azureDisk", "azureFile", "cephfs", "cinder",
            "portworxVolume", "quobyte", "rbd", "scaleIO", "storageos", "vsphereVolume")
 _CLAIM_FIXED = ("spec is immutable after creation except resources.requests and volumeAttributesClassName for "
                 "bound claims")
-_NO_RESIZE = ("only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must "
-              "support resize")
 
 
 def validate_claim(claim: Obj) -> list[Cause]:
@@ -80,11 +78,14 @@ def validate_claim_update(new: Obj, old: Obj) -> list[Cause]:
     free = {field for field in ("volumeName", "storageClassName") if before.get(field) in (None, "")}
     if before.get("storageClassName") == "":
         free.discard("storageClassName")
-    fixed = {"resources"} | free
-    if _without(after, fixed) != _without(before, fixed):
-        return [*wrong, forbidden("spec", _CLAIM_FIXED)]
-    if at(after, "resources.requests") != at(before, "resources.requests"):
-        wrong.append(forbidden("spec.resources.requests.storage", _NO_RESIZE))
+    asked, had = (at(spec, "resources.requests.storage", "0") for spec in (after, before))
+    if at(new, "status.phase") == "Bound":
+        after = with_(after, "resources.requests.storage", had)
+    if _without(after, free) != _without(before, free):
+        wrong.append(forbidden("spec", _CLAIM_FIXED))
+    if quantities.parse(asked) < quantities.parse(had) and quantities.parse(asked) <= quantities.parse(
+            at(old, "status.capacity.storage", "0")):
+        wrong.append(forbidden("spec.resources.requests.storage", "field can not be less than status.capacity"))
     return wrong
 
 
