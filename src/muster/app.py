@@ -31,6 +31,7 @@ from .control.runtime import Controller, Runtime
 from .controllers import (
     cron_job,
     deployment,
+    endpoint_slice_mirroring,
     endpoint_slices,
     endpoints,
     event_expiry,
@@ -113,6 +114,7 @@ class Cluster:
         yield horizontal_pod_autoscaler(self.kinds, self.meter)
         yield endpoint_slices.controller
         yield endpoints.controller
+        yield endpoint_slice_mirroring.controller
         yield scheduler()
         yield node_pool.controller
         yield node_lifecycle.controller
