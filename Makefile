@@ -1,11 +1,12 @@
 # make demo   sets up .venv and runs the main job        make test   sets up .venv and passes the tests
+# make tour   plays the commands of five tutorials on fresh clusters, and compares what they show
 # make seeds N=1000   plays a thousand random histories of a cluster; FIRST=... says with which seed to begin
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test seeds wire lint mission bench clean setup
+.PHONY: demo test seeds tour wire lint mission bench clean setup
 
 demo: $(READY)
 	@$(BIN)/muster demo
@@ -18,6 +19,9 @@ FIRST ?= 0
 
 seeds: $(VENV)/.tests-ready
 	@MUSTER_SEEDS=$(N) MUSTER_FIRST_SEED=$(FIRST) $(BIN)/python -m pytest tests/cluster/test_laws.py
+
+tour: $(READY)
+	@$(BIN)/python examples/tour/play.py
 
 wire: $(VENV)/.tests-ready
 	@$(BIN)/python -m pytest tests/wire

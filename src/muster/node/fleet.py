@@ -394,9 +394,12 @@ class Fleet:
         was_ready = status.is_registered(node)
         now = self._clock.now()
         present = [name for name, there_at in machine.images.items() if there_at <= now]
+        key = Key("nodes", "", machine.name)
         try:
-            written = await self._client.set_status(
-                Key("nodes", "", machine.name), machine.uid, status.node_status(node, machine.address, present, now))
+            if not was_ready and (labels := status.missing_labels(node)):
+                node = await self._client.patch(key, {"metadata": {"uid": machine.uid, "labels": labels}})
+            asked = status.node_status(node, machine.address, present, now)
+            written = await self._client.set_status(key, machine.uid, asked)
             if revision_of(written) > revision_of(machine.node):
                 machine.node = written
             if not was_ready:

@@ -18,6 +18,7 @@ USUAL_CAPACITY = {"cpu": "4", "ephemeral-storage": "98831908Ki", "memory": "16Gi
 EVICTION_RESERVE_KI = 100 * 1024  # the kubelet's memory.available threshold: 100Mi
 MOST_IMAGES = 50  # of a node's status, as upstream
 
+SYSTEM, PROCESSOR = "linux", "amd64"
 _HEALTHY = (
     ("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
     ("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
@@ -47,6 +48,16 @@ def node_status(node: Obj, address: str, present: Iterable[str], now: float) -> 
                    for name in sorted(present, key=images.size_bytes, reverse=True)[:MOST_IMAGES]],
         "nodeInfo": _node_info(node, old.get("nodeInfo") or {}),
     }
+
+
+def missing_labels(node: Obj) -> dict[str, str]:
+    """The labels that a kubelet gives to its node, so far as it has none of that name yet.
+
+    https://kubernetes.io/docs/reference/node/node-labels/
+    """
+    wanted = {"beta.kubernetes.io/arch": PROCESSOR, "beta.kubernetes.io/os": SYSTEM, "kubernetes.io/arch": PROCESSOR,
+              "kubernetes.io/hostname": name_of(node), "kubernetes.io/os": SYSTEM}
+    return {label: value for label, value in wanted.items() if label not in labels_of(node)}
 
 
 def is_registered(node: Obj) -> bool:
@@ -80,14 +91,14 @@ def _node_info(node: Obj, given: Obj) -> Obj:
     labels = labels_of(node)
     version = given.get("kubeletVersion") or VERSION
     return {
-        "architecture": labels.get("kubernetes.io/arch", "amd64"),
+        "architecture": labels.get("kubernetes.io/arch", PROCESSOR),
         "bootID": _machine_uuid(node, "boot"),
         "containerRuntimeVersion": "containerd://1.7.27",
         "kernelVersion": "6.6.72+",
         "kubeProxyVersion": version,
         "kubeletVersion": version,
         "machineID": _machine_uuid(node, "machine").replace("-", ""),
-        "operatingSystem": labels.get("kubernetes.io/os", "linux"),
+        "operatingSystem": labels.get("kubernetes.io/os", SYSTEM),
         "osImage": "Container-Optimized OS from Google",
         "systemUUID": _machine_uuid(node, "machine"),
         **{name: value for name, value in given.items() if value},
