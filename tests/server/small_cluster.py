@@ -13,6 +13,7 @@ from muster.clock import Clock, run_virtual
 from muster.server.identity import component
 from muster.server.registry import DeleteOptions, PatchBody, Registry, WriteOptions, Written
 from muster.store.memory import MemoryStore
+from muster.store.store import Store
 
 T = TypeVar("T")
 SCHEMA = Schema.load()
@@ -23,8 +24,11 @@ OPTIONS = WriteOptions(TESTER)
 class Cluster:
     def __init__(self, clock: Clock, keep: int = 1000):
         self.clock = clock
-        self.store = MemoryStore(keep=keep)
-        self.registry = Registry(self.store, Kinds(BUILT_IN), SCHEMA, clock)
+        self.use(MemoryStore(keep=keep))
+
+    def use(self, store: Store) -> None:
+        self.store = store
+        self.registry = Registry(store, Kinds(BUILT_IN), SCHEMA, self.clock)
 
     def kind(self, resource: str) -> Kind:
         return self.registry.kinds.resource(resource)

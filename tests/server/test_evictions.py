@@ -4,11 +4,12 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from small_cluster import OPTIONS, TESTER, Cluster, in_cluster, pod
+from small_cluster import OPTIONS, TESTER, Cluster, in_cluster, namespace, pod
 
 from muster.api.errors import ApiError, Conflict, Forbidden, NotFound, TooManyRequests
 from muster.api.objects import condition, is_deleting
 from muster.server.registry import WriteOptions
+from slow_store import SlowStore
 
 BUDGETS = "poddisruptionbudgets.policy"
 VIOLATION = "Cannot evict pod as it would violate the pod's disruption budget."
@@ -214,6 +215,9 @@ def test_one_that_is_not_there(asked, message):
 def test_those_who_come_together_never_take_more_than_there_is(pods, allowed):
     """Every answer is yes or 429, and there are as many yes as was allowed."""
     async def check(cluster: Cluster) -> None:
+        cluster.use(SlowStore())
+        await cluster.create(namespace("default"))
+        await cluster.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}})
         names = [f"web-{number}" for number in range(pods)]
         for name in names:
             await a_pod(cluster, name)

@@ -18,12 +18,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
+from weakref import WeakValueDictionary
 
 from ..api.errors import ApiError, Conflict, TooManyRequests, forbidden, not_found
 from ..api.kinds.catalogue import Kinds
 from ..api.kinds.kind import Kind
 from ..api.kinds.pod_disruption_budget import ALWAYS_ALLOW, POD_DISRUPTION_BUDGET, with_allowed_condition
-from ..api.objects import Obj, at, is_deleting, is_true, labels_of, to_time, with_condition
+from ..api.objects import Key, Obj, at, is_deleting, is_true, labels_of, to_time, with_condition
 from ..api.selectors import from_label_selector
 from ..clock import Clock
 from ..store.history import Snapshot
@@ -50,6 +51,8 @@ class Evictions:
         self._clock = clock
         self._chance = clock.fork("evictions")
         self._delete = delete
+        # Who comes together waits in a line instead of being in each other's way; what decides is the commit.
+        self._turns: WeakValueDictionary[Key, asyncio.Lock] = WeakValueDictionary()
 
     async def evict(self, kind: Kind, namespace: str, name: str, asked: DeleteOptions, user: Any) -> Deleted:
         deletion.check_options(asked)
@@ -90,20 +93,22 @@ class Evictions:
 
     async def _spend(self, budget: Obj, pod: Obj, *, dry_run: bool) -> None:
         kind = self._kinds.resource(BUDGETS)
-        spoken = budget["metadata"]
+        key = kind.key(budget["metadata"]["namespace"], budget["metadata"]["name"])
+        turn = self._turns.setdefault(key, asyncio.Lock())
         for left in reversed(range(TRIES)):
-            stored = self._store.get(kind.key(spoken["namespace"], spoken["name"]))
-            if stored is None:
-                raise not_found(BUDGETS, spoken["name"])
-            check(stored.value)
-            if dry_run:
-                return
-            try:
-                await self._landing.commit(kind, stored, spent(stored.value, pod, self._clock.now()))
-                return
-            except Overtaken as overtaken:
-                if not left:
-                    raise overtaken.conflict from None
+            async with turn:
+                stored = self._store.get(key)
+                if stored is None:
+                    raise not_found(BUDGETS, key.name)
+                check(stored.value)
+                if dry_run:
+                    return
+                try:
+                    await self._landing.commit(kind, stored, spent(stored.value, pod, self._clock.now()))
+                    return
+                except Overtaken as overtaken:
+                    if not left:
+                        raise overtaken.conflict from None
             await asyncio.sleep(self._chance.uniform(*WAIT_S))
 
     async def _end(self, kind: Kind, pod: Snapshot, options: DeleteOptions, user: Any) -> Deleted:
