@@ -6,6 +6,8 @@ from importlib.metadata import entry_points
 
 import pytest
 
+import muster.testing  # noqa: F401  # before pytester: it forgets what a run imports, and not all can be imported twice
+
 pytest_plugins = ["pytester"]
 
 # Where Muster runs from its source it has no entry points.
