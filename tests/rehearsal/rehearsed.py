@@ -41,7 +41,7 @@ def asked(folder: Path, applied: list[Obj] = (), before: list[Obj] = (), *, node
     files = [written(folder, "applied.yaml", *applied)] if applied else []
     on = [written(folder, "before.yaml", *before)] if before else []
     there = [parse_pool(one) for one in pools] + ([node_pool("default-pool", nodes)] if nodes else [])
-    given: dict[str, Any] = {"files": files, "on": on, "pools": there, "settings": (), "restart": (), "until": "stable",
+    given: dict[str, Any] = {"files": files, "on": on, "pools": there, "settings": (), "restart": (), "fail": (), "kill_node": (), "until": "stable",
                              "runs": 1, "seed": "0", "jobs": 1, "output": "text", "out": None,
                              "lengths": STEADY if lengths is None else lengths}
     return options(**given | more)

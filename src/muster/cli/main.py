@@ -137,6 +137,10 @@ def rehearse(
     start: Annotated[str | None, typer.Option(metavar="1s..3s", help="How long a container takes to start.")] = None,
     ready: Annotated[str | None, typer.Option(metavar="1s..3s", help="How long from started to ready.")] = None,
     stop: Annotated[str | None, typer.Option(metavar="1s..3s", help="How long a container takes to stop.")] = None,
+    fail: Annotated[list[str] | None, typer.Option("--fail", metavar="2%[@1h,for=5m,by=pull]", help=(
+        "So many pods never start."))] = None,
+    kill_node: Annotated[list[str] | None, typer.Option("--kill-node", metavar="3%@10m[,for=10m]", help=(
+        "So many nodes fall silent."))] = None,
     until: Annotated[str, typer.Option(metavar="stable|2h", help="When it is over.")] = "stable",
     runs: Annotated[int, typer.Option(min=1, max=10_000, help="Of each alternative, each on its own luck.")] = 1,
     seed: Annotated[str, typer.Option(help="The same seed gives the same history, byte for byte.")] = "0",
@@ -152,7 +156,8 @@ def rehearse(
     if node_count is not None:
         described.insert(0, parse_pool(f"{DEFAULT_POOL}={node_count}"))
     run(options(files=files or (), on=on or (), pools=described, settings=settings or (), restart=restart or (),
-                lengths={"pull": pull, "start": start, "ready": ready, "stop": stop}, until=until, runs=runs, seed=seed,
+                lengths={"pull": pull, "start": start, "ready": ready, "stop": stop}, fail=fail or (),
+                kill_node=kill_node or (), until=until, runs=runs, seed=seed,
                 jobs=jobs, output=output, out=out))
 
 

@@ -46,6 +46,7 @@ from .verdicts import pending_why, stuck_why, without_daemon
 from .workloads import DAEMONSETS, REPLICASETS, SHORT, Standing
 from .world import ADMIN, World
 
+MOST_STRIKES = MOST_PENDING = 200
 MOST_ENDINGS = 200  # told one by one; the rest are counted
 OWN = {"daemon-set-controller", "replicaset-controller", "statefulset-controller", "job-controller",
        "generic-garbage-collector", "garbage-collector", "namespace-controller", "system:node"}
@@ -140,6 +141,7 @@ class Measure:
         self._endings: list[tuple[str, Ending]] = []  # with the pod's uid
         self._left_out = 0
         self._preemptors: dict[str, str] = {}
+        self._strikes: list[tuple[float, str]] = []
         self._hash = hashlib.sha256()
         for resource in ("nodes", *workloads.RESOURCES, REVISIONS, "pods"):
             for snapshot in world.store.history.lane(resource).snapshots():
@@ -171,6 +173,13 @@ class Measure:
         self._fewest_unsettled = len(self._unsettled)
         for one in self.workloads.values():
             self._set_record(one)
+
+    def strike(self, what: str) -> None:
+        """A fault happened."""
+        assert self._started is not None, "begun"
+        if len(self._strikes) < MOST_STRIKES:
+            self._strikes.append((self._now() - self._started, what))
+        self.stir()
 
     @property
     def is_at_rest(self) -> bool:
@@ -381,6 +390,8 @@ class Measure:
             for tracked in list(one.pods.values()):
                 self._set_available(tracked, self._available_from(one, tracked.pod), now)
         self._count_down(one, now)
+        if key.resource == workloads.STATEFULSETS and (update := at(new, "status.updateRevision", "")) != one.current:
+            self._set_current(one, update, 0, now)  # its pods carry the revision's name
         one.standing = workloads.standing(key.resource, new)
         self._set_complete(one, now)
 
@@ -430,7 +441,7 @@ class Measure:
     def _take_revision(self, revision: Obj | None, now: float) -> None:
         reference = controller_of(revision) if revision is not None else None
         owner = self.workloads.get(reference["uid"]) if reference is not None else None
-        if owner is not None and revision is not None and number_of(revision) > owner.number:
+        if owner is not None and owner.is_daemonset and revision is not None and number_of(revision) > owner.number:
             self._set_current(owner, hash_label_of(revision), number_of(revision), now)
 
     def _set_current(self, owner: Workload, current: str, number: int, now: float) -> None:
@@ -579,8 +590,9 @@ class Measure:
             [without for one in found if one.is_daemonset for without in without_daemon(
                 one.name, one.obj, self.nodes, {node: [each.pod for each in there.values()]
                                                 for node, there in one.on.items()})],
-            [(f"{key.namespace}/{key.name}", pending_why(self.pods[key].pod)) for key in sorted(self._unsettled)[:100]],
-            (), cost, self._hash.hexdigest(),
+            [(f"{key.namespace}/{key.name}", pending_why(self.pods[key].pod, self.nodes.get(self.pods[key].node)))
+             for key in sorted(self._unsettled)[:MOST_PENDING]],
+            (), list(self._strikes), cost, self._hash.hexdigest(),
             {one.name: one.timeline.rows for one in found
              if timelines and (one.touched or _has_moved(one.timeline))})
 
@@ -591,7 +603,8 @@ class Measure:
         over_s = max((one.finished_at or now) - began, 1e-9) if one.touched else max(now - began, 1e-9)
         stuck = ""
         if one.uid in self._incomplete:
-            stuck = stuck_why(one.key.resource, one.obj, one.standing, [each.pod for each in one.pods.values()])
+            pods = [each.pod for each in one.pods.values()]
+            stuck = stuck_why(one.key.resource, one.obj, one.standing, pods, self.nodes)
         return WorkloadOutcome(
             one.name, one.obj["kind"], one.should_be_up() or one.standing.wanted, one.standing.updated, one.available,
             one.touched, None if one.finished_at is None or one.uid in self._incomplete else one.finished_at - began,

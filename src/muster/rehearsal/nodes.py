@@ -9,11 +9,10 @@ from collections.abc import Sequence
 
 from ..api.errors import invalid
 from ..api.kinds.node_pool import NODE_POOL
-from ..api.objects import Obj, at, is_true, name_of, to_time, with_
+from ..api.objects import Obj, at, name_of, to_time, with_
 from ..clock import Clock
 from ..controllers import node_pool
 from ..node import leases, status
-from ..node.machines import FAIL
 
 
 def described(pools: Sequence[Obj], clock: Clock, first_index: int = 0) -> list[Obj]:
@@ -46,11 +45,6 @@ def standing(node: Obj, now: float) -> list[Obj]:
 
 def lease_of(node: Obj, now: float) -> Obj:
     return leases.lease(node, leases.long_renewal(now))
-
-
-def as_it_was(node: Obj) -> Obj:
-    """A node of a snapshot: one that was not ready stays silent."""
-    return node if is_true(node, "Ready") else with_(node, ("metadata", "annotations", FAIL), "true")
 
 
 def identified(obj: Obj, clock: Clock, resource: str, *, generation: int = 0) -> Obj:

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from ..api.durations import check_length, parse_duration
 from ..api.errors import BadRequest
 from ..api.objects import Obj
 from .alternatives import Setting, parse_setting
+from .faults import Fault, parse_fail, parse_kill_node
 
 STABLE = "stable"
 MEASURED = "measured"
@@ -27,6 +28,7 @@ class Options:
     settings: tuple[Setting, ...] = ()
     restart: tuple[str, ...] = ()  # "ds/agent": as `kubectl rollout restart`
     lengths: tuple[tuple[str, str], ...] = ()  # ("pull", "20s..90s")
+    faults: tuple[Fault, ...] = ()
     until_s: float | None = None  # None: until it is stable
     runs: int = 1
     seed: str = "0"
@@ -36,8 +38,8 @@ class Options:
 
 
 def options(*, files: Sequence[Path], on: Sequence[Path], pools: Sequence[Obj], settings: Sequence[str],
-            restart: Sequence[str], lengths: dict[str, str | None], until: str, runs: int, seed: str, jobs: int | None,
-            output: str, out: Path | None) -> Options:
+            restart: Sequence[str], lengths: dict[str, str | None], fail: Sequence[str], kill_node: Sequence[str],
+            until: str, runs: int, seed: str, jobs: int | None, output: str, out: Path | None) -> Options:
     """Raises BadRequest with the one sentence that says which option is wrong, and why."""
     for option, paths in (("-f", files), ("--on", on)):
         for path in paths:
@@ -56,11 +58,25 @@ def options(*, files: Sequence[Path], on: Sequence[Path], pools: Sequence[Obj], 
     said = tuple((name, text) for name, text in lengths.items() if text is not None)
     for name, text in said:
         _check_length(name, text, has_snapshot=bool(on))
+    faults = _faults(fail, kill_node)
     parsed = tuple(parse_setting(text) for text in settings)
     if (count := math.prod(len(one.values) for one in parsed)) > MOST_ALTERNATIVES:
         raise BadRequest(f"--set: that is {count} alternatives; at most {MOST_ALTERNATIVES} are compared")
-    return Options(tuple(files), tuple(on), tuple(pools), parsed, tuple(restart), said, _until(until), runs, seed,
-                   jobs or os.cpu_count() or 1, output, out)
+    return Options(tuple(files), tuple(on), tuple(pools), parsed, tuple(restart), said, faults, _until(until), runs,
+                   seed, jobs or os.cpu_count() or 1, output, out)
+
+
+def _faults(fail: Sequence[str], kill_node: Sequence[str]) -> tuple[Fault, ...]:
+    found: list[Fault] = []
+    read: Sequence[tuple[str, Sequence[str], Callable[[str], Fault]]] = (
+        ("--fail", fail, parse_fail), ("--kill-node", kill_node, parse_kill_node))
+    for option, texts, parse in read:
+        for text in texts:
+            try:
+                found.append(parse(text))
+            except ValueError as error:
+                raise BadRequest(f"{option} {error}") from None
+    return tuple(found)
 
 
 def _check_length(name: str, text: str, *, has_snapshot: bool) -> None:

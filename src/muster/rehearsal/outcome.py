@@ -74,6 +74,7 @@ class Outcome:
     without_daemon: Sequence[WithoutDaemon]
     pending: Sequence[tuple[str, str]]  # pods that did not come up: name, why
     violations: Sequence[str]
+    strikes: Sequence[tuple[float, str]]  # what went wrong on purpose, and when
     cost: Cost
     history: str  # sha256 of every change
     timelines: Mapping[str, Mapping[str, Sequence[Span]]] = field(default_factory=dict)  # workload -> row -> spans

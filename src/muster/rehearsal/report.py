@@ -55,6 +55,10 @@ def _about(one: Answered, *, several: bool) -> Iterator[str]:
     for work in first.workloads:
         if work.touched or work.stuck:
             yield f"  {work.name}: {sentence(work)}"
+    for at_s, what in first.strikes[:MOST_TOLD]:
+        yield f"  after {spoken(at_s)}: {what}"
+    if len(first.strikes) > MOST_TOLD:
+        yield f"  and {len(first.strikes) - MOST_TOLD} more faults"
     yield from indented(endings(first))
     yield from indented(nodes_without(first.without_daemon))
     for name, why in first.pending[:MOST_TOLD]:

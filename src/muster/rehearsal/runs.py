@@ -15,6 +15,7 @@ from ..api.objects import Key, Obj, at, to_time
 from ..clock import Clock, run_virtual
 from ..manifests import Manifest, located
 from .alternatives import Alternative, find, key_of, kind_named, merge_patch_of, with_choice
+from .faults import carry_out
 from .measure import Measure
 from .outcome import FINISHED, INTERRUPTED, STUCK, TIME_IS_UP, Outcome
 from .stage import Stage, keys_there, target
@@ -63,9 +64,10 @@ class _Run:
             self.known = lambda: measure.outcome(self.seed, INTERRUPTED, timelines=self._timelines)
             showing = asyncio.create_task(self._show_progress(measure)) if self._show is not None else None
             await self._apply(world)
-            verdict = await self._wait(measure, clock)
-            if showing is not None:
-                showing.cancel()
+            faults = asyncio.create_task(carry_out(self.stage.options.faults, world, measure.strike))
+            verdict = await self._wait(measure, clock, faults)
+            for task in (faults, *([showing] if showing is not None else ())):
+                task.cancel()
             return measure.outcome(self.seed, verdict, timelines=self._timelines)
 
     async def _show_progress(self, measure: Measure) -> None:
@@ -101,11 +103,13 @@ class _Run:
 
     # ---- until when
 
-    async def _wait(self, measure: Measure, clock: Clock) -> str:
+    async def _wait(self, measure: Measure, clock: Clock, faults: asyncio.Task[None]) -> str:
         until_s = self.stage.options.until_s
         if until_s is not None:
             await asyncio.sleep(until_s)
             return FINISHED if measure.is_at_rest else TIME_IS_UP
+        await faults
+        measure.stir()
         deadline = clock.now() + LONGEST_S
         hopeless_s = HOPELESS_AFTER_S + _longest_wait(measure)
         while clock.now() < deadline:

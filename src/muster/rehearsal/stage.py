@@ -21,11 +21,16 @@ from ..clock import Clock, run_virtual
 from ..manifests import Manifest, check, located, read_manifests
 from ..node.behaviour import INSTANT, USUAL, Behaviour
 from ..node.durations import read_spread
-from ..store.history import Snapshot, at_revision
+from ..node.machines import is_failing
+from ..store.history import Snapshot as Stored
+from ..store.history import at_revision
 from .alternatives import Alternative, alternatives, find, key_of, kind_named
 from .measure import Measure
-from .nodes import described, identified
-from .options import Options
+from .measured import measured
+from .missing import completed
+from .nodes import described, identified, lease_of
+from .options import MEASURED, Options
+from .snapshot import Snapshot, read
 from .world import State, World, at_work
 
 USUAL_START = 1_767_225_600.0  # 2026-01-01T00:00:00Z, unless a snapshot is younger
@@ -47,16 +52,19 @@ def prepare(options: Options) -> Stage:
     """Raises BadRequest (or what the API says of an object) before anything is rehearsed."""
     kinds, schema = Kinds(BUILT_IN), Schema.load()
     manifests = _checked([one for file in options.files for one in read_manifests(file)], kinds, schema)
-    before = _checked([one for file in options.on for one in read_manifests(file)], kinds, schema)
-    behaviour = _behaviour(options)
-    if not options.pools and not any(one.value["kind"] == "Node" for one in before):
+    snapshot = read(options.on, kinds, schema)
+    behaviour = _behaviour(options, snapshot)
+    recorded, assumed = completed(snapshot)
+    if not options.pools and not any(one["kind"] == "Node" for one in (
+            *recorded, *(manifest.value for manifest in snapshot.manifests))):
         raise BadRequest(f"--on {', '.join(map(str, options.on))}: there are no nodes in it; add `kubectl get nodes` "
                          "to it, or say how many with --nodes N")
-    state = run_virtual(lambda clock: _settled(options, before, clock), start=USUAL_START,
+    start = max(USUAL_START, snapshot.taken_at() // 1 + 1)
+    state = run_virtual(lambda clock: _settled(options, recorded, snapshot.manifests, clock), start=start,
                         seed=f"{options.seed}/before")
     found = alternatives(options.settings)
     _check_targets(options, kinds, manifests, state)
-    return Stage(options, state, manifests, found, behaviour)
+    return Stage(options, state, manifests, found, behaviour, (*snapshot.notes, *assumed))
 
 
 def _checked(manifests: list[Manifest], kinds: Kinds, schema: Schema) -> list[Manifest]:
@@ -65,8 +73,9 @@ def _checked(manifests: list[Manifest], kinds: Kinds, schema: Schema) -> list[Ma
     return manifests
 
 
-def _behaviour(options: Options) -> Behaviour:
-    lengths: dict[str, Any] = {name: read_spread(text) for name, text in options.lengths}
+def _behaviour(options: Options, snapshot: Snapshot) -> Behaviour:
+    lengths: dict[str, Any] = {name: measured(name, snapshot) if text == MEASURED else read_spread(text)
+                               for name, text in options.lengths}
     return replace(USUAL, **lengths)
 
 
@@ -101,8 +110,13 @@ def target(text: str, keys: Sequence[Key], kinds: Kinds) -> Key:
 # ------------------------------------------------------------------ settling
 
 
-async def _settled(options: Options, before: Sequence[Manifest], clock: Clock) -> State:
-    store = _state(described(options.pools, clock), Kinds(BUILT_IN), clock).store()
+async def _settled(options: Options, recorded: Sequence[Obj], before: Sequence[Manifest], clock: Clock) -> State:
+    now = clock.now()
+    there = [*described(options.pools, clock), *recorded]
+    leased = {name_of(one) for one in there if one["kind"] == "Lease"}
+    there += [lease_of(one, now) for one in there
+              if one["kind"] == "Node" and name_of(one) not in leased and not is_failing(one)]
+    store = _state(there, Kinds(BUILT_IN), clock).store()
     world = World(store, clock, INSTANT)
     async with at_work(world):
         await world.create_missing(first_objects("127.0.0.1", 6443))
@@ -126,10 +140,11 @@ async def _settled(options: Options, before: Sequence[Manifest], clock: Clock) -
 
 def _state(objects: Sequence[Obj], kinds: Kinds, clock: Clock) -> State:
     """The objects as if each had just been written, in this order."""
-    found: dict[str, dict[tuple[str, str], Snapshot]] = {}
+    found: dict[str, dict[tuple[str, str], Stored]] = {}
     for revision, obj in enumerate(objects, 1):
         kind = kinds.named(obj["apiVersion"], obj["kind"])
         assert kind is not None, f"{name_of(obj)} is of a kind that is built in"
         key = kind.key(obj["metadata"].get("namespace", ""), name_of(obj))
-        found.setdefault(key.resource, {})[key[1:]] = at_revision(identified(obj, clock, key.resource), revision)
+        obj = identified(kind.defaults(obj), clock, key.resource)
+        found.setdefault(key.resource, {})[key[1:]] = at_revision(kind.to_stored(obj), revision)
     return State(clock.now(), len(objects), found)

@@ -5,10 +5,11 @@ made no pod at all, placement is asked once more (api/placement.py: the same rul
 """
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from ..api.objects import Obj, at, condition, is_deleting, is_true, name_of
-from ..api.placement import HARD_EFFECTS, matches_required_affinity, untolerated
+from ..api.objects import Obj, at, condition, is_deleting, is_true, name_of, with_
+from ..api.placement import HARD_EFFECTS, NOT_READY, UNREACHABLE, matches_required_affinity, untolerated
 from ..controllers.daemonset_nodes import tolerations_of
 from .outcome import WithoutDaemon
 from .timeline import trouble_of
@@ -16,12 +17,15 @@ from .workloads import DAEMONSETS, DEPLOYMENTS, Standing
 
 NODE_IS_DOWN = "the node is down"
 LONGEST_WHY = 300  # characters
+_OWN_NAME = re.compile(r" (?:in )?pod[= ][a-z0-9.-]+_[a-z0-9-]+\([0-9a-f-]+\)")
 
 
-def pending_why(pod: Obj) -> str:
-    """Why a pod is not ready; "" for one that is."""
-    if is_true(pod, "Ready"):
+def pending_why(pod: Obj, node: Obj | None = None) -> str:
+    """Why a pod is not ready; "" for one that is.  `node`: where it is, if it is anywhere."""
+    if is_true(pod, "Ready") and not is_deleting(pod):
         return ""
+    if node is not None and not is_true(node, "Ready"):
+        return NODE_IS_DOWN
     if is_deleting(pod):
         held = pod["metadata"].get("finalizers")
         return f"it is being deleted, but held by {', '.join(held)}" if held else "it is being deleted"
@@ -38,6 +42,8 @@ def pending_why(pod: Obj) -> str:
 
 
 def _short(text: str) -> str:
+    """Without the pod's own name, so that pods alike in why are seen to be."""
+    text = _OWN_NAME.sub("", text)
     return text if len(text) <= LONGEST_WHY else text[:LONGEST_WHY - 3] + "..."
 
 
@@ -63,22 +69,29 @@ def without_daemon(name: str, daemonset: Obj, nodes: Mapping[str, Obj],
         if any(is_true(pod, "Ready") and not is_deleting(pod) for pod in pods):
             continue
         why = refused_by(daemonset["spec"]["template"], node)
+        if is_down := not is_true(node, "Ready"):
+            why = refused_by(daemonset["spec"]["template"], with_(node, "spec.taints", _own_taints(node)))
         wanted = not why
-        if not is_true(node, "Ready"):
-            why = NODE_IS_DOWN if wanted else why
+        if is_down:
+            why = why or NODE_IS_DOWN
         elif wanted:
             why = next((pending_why(pod) for pod in pods), "no pod was made for it")
         found.setdefault((wanted, why), []).append(node_name)
     return [WithoutDaemon(name, why, there, wanted) for (wanted, why), there in found.items()]
 
 
-def stuck_why(resource: str, obj: Obj, standing: Standing, pods: Iterable[Obj]) -> str:
+def _own_taints(node: Obj) -> list[Obj]:
+    """Without those that say that it is down."""
+    return [one for one in at(node, "spec.taints", []) if one["key"] not in (NOT_READY, UNREACHABLE)]
+
+
+def stuck_why(resource: str, obj: Obj, standing: Standing, pods: Iterable[Obj], nodes: Mapping[str, Obj]) -> str:
     """Why a rollout is not complete, as far as can be told from what is there."""
     if standing.waits_for:
         return standing.waits_for
     reasons: dict[str, list[str]] = {}
     for pod in sorted(pods, key=name_of):
-        if why := pending_why(pod):
+        if why := pending_why(pod, nodes.get(pod["spec"].get("nodeName", ""))):
             reasons.setdefault(why, []).append(name_of(pod))
     if reasons:
         why, names = max(reasons.items(), key=lambda item: len(item[1]))
