@@ -115,7 +115,14 @@ def down_over_time(rows: Mapping[str, Sequence[Span]]) -> list[tuple[float, int]
 
 
 def last_change(rows: Mapping[str, Sequence[Span]]) -> float:
-    return max((spans[-1].start for spans in rows.values()), default=0.0)
+    """When the last row came to what it stayed: for one that never came up, when it first failed."""
+    return max((_came_to_rest(spans) for spans in rows.values()), default=0.0)
+
+
+def _came_to_rest(spans: Sequence[Span]) -> float:
+    if _rank(spans) < _BAD[FAILING] and not any(span.state == FAILING for span in spans):
+        return spans[-1].start
+    return next((span.start for span in spans if span.state in _BAD), spans[-1].start)
 
 
 def states_in(rows: Mapping[str, Sequence[Span]]) -> list[str]:

@@ -30,8 +30,10 @@ COLOURS = {
     timeline.NODE_DOWN: "#1f2a3a", timeline.ENDED: "#dfe5dc", timeline.NOT_WANTED: "#f4f5f7",
 }
 DOWN_COLOUR = "#d43d51"
-STYLE = ("text{font-family:system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif;fill:#1f2a3a}"
-         ".q{fill:#66738a}.n{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;fill:#66738a}"
+STYLE = ("text{font-family:system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,'DejaVu Sans','Noto Sans',"
+         "'Liberation Sans',sans-serif;fill:#1f2a3a}.q{fill:#66738a}"
+         ".n{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono','Liberation Mono',monospace;"
+         "fill:#66738a}"
          ".g{stroke:#1f2a3a;stroke-opacity:.10;stroke-width:1}")
 _STEPS_S = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 21600, 43200, 86400, 172800, 604800)
 
