@@ -95,7 +95,7 @@ class Cluster:
         self._recorders: list[Recorder] = []
         self.runtimes = [self._runtime(controller) for controller in self._controllers(ca_certificate)]
         self.fleet = make_fleet(self.client("system:node"), self.mirror, clock,
-                                tell=self._recorder("kubelet", KUBELET_BACKLOG))
+                                tell=self._recorder("kubelet", KUBELET_BACKLOG), meter=self.meter)
 
     def client(self, user: str) -> LocalClient:
         return LocalClient(self.registry, user)

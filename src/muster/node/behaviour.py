@@ -49,7 +49,7 @@ def from_pool(behaviour: Mapping[str, Any] | None, usual: Behaviour = USUAL) -> 
         return usual
     missing = behaviour.get("missingImages")
     return replace(_with_ranges(usual, behaviour), missing=usual.missing if missing is None else tuple(missing),
-                   usage=usage_of(behaviour.get("usage")))
+                   usage=usage_of(behaviour.get("usage")).over(usual.usage))
 
 
 def usage_of(said: Any) -> usage.Use:

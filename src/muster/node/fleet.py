@@ -27,15 +27,17 @@ from typing import Any
 
 from ..api.errors import AlreadyExists, ApiError, Conflict, NotFound
 from ..api.logs import LogOptions
-from ..api.objects import Key, Obj, is_deleting, name_of, namespace_of, revision_of, uid_of
+from ..api.objects import Key, Obj, is_deleting, is_true, name_of, namespace_of, revision_of, uid_of
 from ..client.client import Client
 from ..client.mirror import Mirror
 from ..clock import Clock
 from ..control.plan import Tell
 from ..store.history import Change
-from . import admission, behaviour, leases, life, logs, plan, status
+from . import admission, behaviour, leases, life, logs, plan, pressure, status
 from .behaviour import Behaviour
+from .gauge import Gauge
 from .machines import Machine, Resident, is_failing, is_simulated
+from .meter import FleetMeter
 from .misfortune import Misfortune
 
 log = logging.getLogger(__name__)
@@ -57,7 +59,8 @@ Work = tuple[Callable[[Any], Awaitable[None]], Any]
 class Fleet:
     def __init__(self, client: Client, mirror: Mirror, clock: Clock, tell: Callable[[Tell], None] | None = None,
                  *, in_flight: int = IN_FLIGHT, usual: Behaviour = behaviour.USUAL,
-                 simulates: Callable[[Obj], bool] = is_simulated, heartbeats: bool = True):
+                 simulates: Callable[[Obj], bool] = is_simulated, heartbeats: bool = True,
+                 meter: FleetMeter | None = None):
         self.writes = 0  # of all kinds but events, so far
         self._client, self._mirror, self._clock = client, mirror, clock
         self._tell = tell or (lambda one: None)
@@ -74,6 +77,8 @@ class Fleet:
         self._usual = usual  # where neither pool, node nor pod says otherwise
         self._simulates = simulates
         self._heartbeats = heartbeats
+        # Without it no node comes under pressure.
+        self._gauge = Gauge(meter, mirror, self._feel_soon) if meter is not None else None
         self._strangers = 0
         self._misfortunes: tuple[Misfortune, ...] = ()
         self._stirred = asyncio.Event()
@@ -174,6 +179,8 @@ class Fleet:
                 self._look(subject, max(now, when))
             elif what == "lease":
                 self._heartbeat(subject, now)
+            elif what == "pressure":
+                self._feel(subject, now)
             else:
                 self._report(subject)
         return fired
@@ -219,19 +226,22 @@ class Fleet:
                 self._heartbeat(machine, self._clock.now())
                 for resident in list(machine.residents.values()):
                     self._look(resident, self._clock.now())
-        if not is_failing(node) and not status.is_registered(node):
-            self._report(self._machines[name])
+        machine = self._machines[name]
+        if not is_failing(node) and not status.is_registered(node, machine.pressures):
+            self._report(machine)
 
     def _move_in(self, node: Obj) -> None:
         """A node came, or this fleet has just begun: its pods are taken up where they stand."""
         now = self._clock.now()
         if not (node["spec"].get("podCIDR") and status.internal_ip(node)):
             self._strangers += 1
-        machine = Machine(node, self._strangers)
+        machine = Machine(node, self._strangers, now)
         self._machines[machine.name] = machine
         for key, pod in sorted(self._mirror.on_node(machine.name).items()):
             machine.remember(pod)
             self._dirty[key] = None
+        if machine.pressures:
+            self._feel_soon(machine.name)
         if not is_failing(node):
             self._submit(self._begin_lease, machine)
         if not self._heartbeats:
@@ -299,8 +309,16 @@ class Fleet:
             resident.life = self._take_up(resident, now)
         if resident.is_over() and resident.life.has_ended() and not is_deleting(pod):
             return
-        host = plan.Host(machine.name, machine.address, self._behaviour_of(machine), machine.images, self._misfortunes)
-        found = plan.plan(pod, resident.life, host, now, self._chance)
+        found = plan.plan(pod, resident.life, self._host(machine), now, self._chance)
+        if found.status is not None and self._gauge is not None and self._gauge.matters(pod, machine.node):
+            self._feel_soon(machine.name)
+        self._take_over(resident, found)
+
+    def _host(self, machine: Machine) -> plan.Host:
+        return plan.Host(machine.name, machine.address, self._behaviour_of(machine), machine.images, self._misfortunes)
+
+    def _take_over(self, resident: Resident, found: plan.Next) -> None:
+        machine, pod = resident.machine, resident.pod
         resident.life = found.life
         machine.images.update(found.pulls)
         for one in found.tells:
@@ -318,12 +336,39 @@ class Fleet:
         if (pod.get("status") or {}).get("startTime"):
             return life.resume(pod, now, "" if pod["status"].get("podIP") else machine.addresses.take())
         others = [other.footprint for other in machine.residents.values() if other is not resident and other.is_live()]
-        verdict = admission.refusal(pod, resident.footprint, machine.node, others)
+        verdict = (pressure.refusal(pod, machine.pressures)
+                   or admission.refusal(pod, resident.footprint, machine.node, others))
         if verdict is not None:
             self._tell(Tell(pod, "Warning", verdict.reason, verdict.message.removeprefix("Pod was rejected: "),
                             host=machine.name))
             return life.refused(pod, now, verdict)
         return life.begin(pod, now, "" if pod["spec"].get("hostNetwork") else machine.addresses.take())
+
+    def _feel(self, machine: Machine, now: float) -> None:
+        """Has the node enough memory and disk left?  If not, the pod that is to go goes."""
+        if self._machines.get(machine.name) is not machine or is_failing(machine.node) or self._gauge is None:
+            return
+        found = self._gauge.look(machine, now)
+        for one in found.tells:
+            self._tell(Tell(machine.node, one.type, one.reason, one.message, host=machine.name))
+        changed = list(found.pressures) != list(machine.pressures)
+        machine.pressures = found.pressures
+        if changed:
+            self._report(machine)
+        if found.wake_at < math.inf:
+            self._set_timer(machine, "pressure", found.wake_at)
+        if found.victim is not None and found.verdict is not None:
+            resident = machine.residents[Key("pods", namespace_of(found.victim), name_of(found.victim))]
+            assert resident.life is not None, "who uses something has a life"
+            self._take_over(resident, plan.evict(resident.pod, resident.life, self._host(machine), now, self._chance,
+                                                 found.verdict))
+
+    def _feel_soon(self, name: str) -> None:
+        """Changes are looked at together, as often as a kubelet looks."""
+        machine, soon = self._machines.get(name), self._clock.now() + pressure.MONITOR_S
+        if machine is not None and machine.timers.get("pressure", math.inf) > soon:
+            self._set_timer(machine, "pressure", soon)
+            self._stirred.set()
 
     def _write_if_needed(self, resident: Resident) -> None:
         if not resident.writing and (resident.wants_status() or resident.wants_removal()):
@@ -387,18 +432,18 @@ class Fleet:
             self._set_timer(resident, "retry", self._clock.now() + wait_s)
 
     async def _write_node_status(self, machine: Machine) -> None:
-        machine.reporting = False
         node = machine.node
         if is_failing(node) or self._machines.get(machine.name) is not machine:
+            machine.reporting = False
             return
-        was_ready = status.is_registered(node)
+        was_ready = is_true(node, "Ready") and "allocatable" in (node.get("status") or {})
         now = self._clock.now()
         present = [name for name, there_at in machine.images.items() if there_at <= now]
         key = Key("nodes", "", machine.name)
         try:
             if not was_ready and (labels := status.missing_labels(node)):
                 node = await self._client.patch(key, {"metadata": {"uid": machine.uid, "labels": labels}})
-            asked = status.node_status(node, machine.address, present, now)
+            asked = status.node_status(node, machine.address, present, now, machine.pressures)
             written = await self._client.set_status(key, machine.uid, asked)
             if revision_of(written) > revision_of(machine.node):
                 machine.node = written
@@ -406,10 +451,15 @@ class Fleet:
                 self._tell(Tell(node, "Normal", "NodeReady", f"Node {machine.name} status is now: NodeReady",
                                 host=machine.name))
         except NotFound:
-            pass
+            return  # the mirror will say so
         except ApiError as error:
             log.info("node %s: %s; again later", machine.name, error)
             self._set_timer(machine, "report", now + RETRY_S * (1 + 4 * self._chance.random()))
+            return
+        finally:
+            machine.reporting = False
+        if not status.is_registered(machine.node, machine.pressures):
+            self._report(machine)  # it changed meanwhile
 
     async def _begin_lease(self, machine: Machine) -> None:
         try:

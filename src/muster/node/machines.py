@@ -5,8 +5,18 @@ process ends, and is drawn again.
 """
 from __future__ import annotations
 
-from ..api.objects import Key, Obj, annotations_of, controller_of, labels_of, name_of, revision_of, uid_of
-from . import images, status
+from ..api.objects import (
+    Key,
+    Obj,
+    annotations_of,
+    controller_of,
+    is_true,
+    labels_of,
+    name_of,
+    revision_of,
+    uid_of,
+)
+from . import images, pressure, status
 from .addresses import PodAddresses, stranger_address, stranger_cidr
 from .admission import Footprint, footprint_of
 from .life import Life
@@ -27,9 +37,10 @@ def is_failing(node: Obj) -> bool:
 class Machine:
     """A simulated node."""
 
-    __slots__ = ("name", "uid", "node", "pool", "address", "addresses", "images", "residents", "timers", "reporting")
+    __slots__ = ("name", "uid", "node", "pool", "address", "addresses", "images", "residents", "timers", "reporting",
+                 "pressures")
 
-    def __init__(self, node: Obj, stranger: int):
+    def __init__(self, node: Obj, stranger: int, now: float):
         self.name, self.uid, self.node = name_of(node), uid_of(node), node
         self.pool = labels_of(node).get(POOL, "")
         self.address = status.internal_ip(node) or stranger_address(stranger)
@@ -38,6 +49,8 @@ class Machine:
         self.residents: dict[Key, Resident] = {}
         self.timers: dict[str, float] = {}
         self.reporting = False
+        # What it runs out of -> when it did last.  A node that was under pressure before is so for a while.
+        self.pressures = {signal.condition: now for signal in pressure.SIGNALS if is_true(node, signal.condition)}
 
     def remember(self, pod: Obj) -> None:
         """What a pod that was here before says of the machine: its address is taken, its images are here."""

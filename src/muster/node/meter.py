@@ -2,6 +2,7 @@
 
     pod(pod)     the newest sample of each running container; None: there is none yet
     node(node)   all of its pods, and what the node uses for itself
+    used(pod)    the same before it is seen by a window: what the node's agent goes by
 
 Every 15 s a window ends, and all answers are about the newest window that did.  A container is first seen by the
 window that ends 10 s after its start or later, as metrics-server takes it.  One pod costs the same however many there
@@ -102,11 +103,16 @@ class FleetMeter:
             obj = owner
 
     def _usual_on(self, node: Obj) -> Use:
-        own = annotations_of(node).get(behaviour.ANNOTATION)
-        if own:
-            return behaviour.from_annotation(own).usage
         pool = self._mirror.get(Key(POOLS, "", labels_of(node).get(POOL, "")))
-        return behaviour.usage_of((pool["spec"].get("behaviour") or {}).get("usage")) if pool else usage.NOTHING_SAID
+        usual = behaviour.usage_of((pool["spec"].get("behaviour") or {}).get("usage")) if pool else usage.NOTHING_SAID
+        own = annotations_of(node).get(behaviour.ANNOTATION)
+        return behaviour.from_annotation(own).usage.over(usual) if own else usual
+
+    def may_press(self, pod: Obj, node: Obj) -> bool:
+        """Was anything said of what the pod uses?  If not, it brings no node under pressure."""
+        usual = self._usual_on(node)
+        return (usual.memory is not None or usual.storage is not None or usage.ANNOTATION in annotations_of(pod)
+                or any(usage.ANNOTATION in annotations_of(owner) for owner in self._owners(pod)))
 
     # Loads that are shared
 

@@ -99,6 +99,15 @@ def plan(pod: Obj, life: Life, host: Host, now: float, chance: random.Random) ->
                 turn.wake_at(), after.gone_at is not None and after.gone_at <= now)
 
 
+def evict(pod: Obj, life: Life, host: Host, now: float, chance: random.Random, verdict: Verdict) -> Next:
+    """The node ends the pod to get its room back: at once, for good, and the pod stays to tell why."""
+    turn = _Turn(pod, life, host, now, chance)
+    turn.fail(verdict, "Warning")
+    turn.sandbox = False
+    after = turn.life()
+    return Next(after, pod_status.status_of(pod, after, host.address, now), turn.tells, {}, math.inf, False)
+
+
 class _Turn:
     """One look at one pod: the runs as they change, and what is told on the way."""
 
@@ -142,7 +151,7 @@ class _Turn:
             self.sandbox = True
             self._step(place, run)
         if self.deadline <= self.now and self.verdict is None and not self._is_over():
-            self._fail_by_deadline()
+            self.fail(DEADLINE_EXCEEDED, "Normal")
         elif self._is_over():
             self._stop_sidecars()
             self.sandbox = False
@@ -385,10 +394,10 @@ class _Turn:
             elif run.stage != DONE:
                 self.runs[place] = run._replace(stage=DONE, until=math.inf)
 
-    def _fail_by_deadline(self) -> None:
+    def fail(self, verdict: Verdict, type_: Literal["Normal", "Warning"]) -> None:
         self.moment = self.now
-        self.verdict = DEADLINE_EXCEEDED
-        self.tells.append(Telling("Normal", *DEADLINE_EXCEEDED))
+        self.verdict = verdict
+        self.tells.append(Telling(type_, *verdict))
         self._tell_stopping()
         self._stop_running(KILLED)
         self.runs = [run._replace(stage=DONE, until=math.inf) for run in self.runs]

@@ -18,6 +18,7 @@ NEVER_FOUND: Obj = {
     "exitCode": 137, "finishedAt": None, "reason": "ContainerStatusUnknown", "startedAt": None,
     "message": "The container could not be located when the pod was terminated",
 }
+EVICTED, DISRUPTED = "Evicted", "DisruptionTarget"
 _OURS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
 
 
@@ -135,6 +136,8 @@ def _conditions(pod: Obj, life: Life, phase: str, old: Obj, now: float) -> list[
         _condition(known, "PodScheduled", ("True", "", ""), stamp),
     ]
     conditions.extend(one for type_, one in known.items() if type_ not in _OURS)
+    if life.verdict is not None and life.verdict.reason == EVICTED and DISRUPTED not in known:
+        conditions.append(_condition(known, DISRUPTED, ("True", "TerminationByKubelet", life.verdict.message), stamp))
     return conditions
 
 

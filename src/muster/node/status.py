@@ -7,7 +7,7 @@ https://kubernetes.io/docs/reference/node/node-status/
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 
 from ..api import quantities
 from ..api.objects import Obj, condition, labels_of, name_of, to_time, uid_of
@@ -26,15 +26,25 @@ _HEALTHY = (
     ("Ready", "True", "KubeletReady", "kubelet is posting ready status"),
 )
 _OURS = frozenset(one[0] for one in _HEALTHY)
+_PRESSED = {
+    "MemoryPressure": ("KubeletHasInsufficientMemory", "kubelet has insufficient memory available"),
+    "DiskPressure": ("KubeletHasDiskPressure", "kubelet has disk pressure"),
+}
 
 
-def node_status(node: Obj, address: str, present: Iterable[str], now: float) -> Obj:
-    """As it should read now.  `present`: full names of the images on the node."""
+def _conditions(pressures: Collection[str]) -> Iterator[tuple[str, str, str, str]]:
+    for healthy in _HEALTHY:
+        yield (healthy[0], "True", *_PRESSED[healthy[0]]) if healthy[0] in pressures else healthy
+
+
+def node_status(node: Obj, address: str, present: Iterable[str], now: float, pressures: Collection[str] = ()) -> Obj:
+    """As it should read now.  `present`: full names of the images on the node; `pressures`: see pressure.py."""
     old = node.get("status") or {}
     capacity = old.get("capacity") or USUAL_CAPACITY
     stamp = to_time(now)
     ours = [{"lastHeartbeatTime": stamp, "lastTransitionTime": _since(node, type_, value) or stamp, "message": message,
-             "reason": reason, "status": value, "type": type_} for type_, value, reason, message in _HEALTHY]
+             "reason": reason, "status": value, "type": type_}
+            for type_, value, reason, message in _conditions(pressures)]
     others = [one for one in old.get("conditions") or () if one.get("type") not in _OURS]
     return {
         **old,
@@ -60,9 +70,9 @@ def missing_labels(node: Obj) -> dict[str, str]:
     return {label: value for label, value in wanted.items() if label not in labels_of(node)}
 
 
-def is_registered(node: Obj) -> bool:
-    """Does the status already say what a healthy kubelet would say (but for the heartbeat)?"""
-    for type_, value, reason, _ in _HEALTHY:
+def is_registered(node: Obj, pressures: Collection[str] = ()) -> bool:
+    """Does the status already say what its kubelet would say (but for the heartbeat)?"""
+    for type_, value, reason, _ in _conditions(pressures):
         found = condition(node, type_)
         if found is None or found.get("status") != value or found.get("reason") != reason:
             return False
