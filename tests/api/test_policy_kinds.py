@@ -76,15 +76,15 @@ def scoped(scope, operator, values=None):
         'spec.scopes: Invalid value: []string{"NotTerminating"}: unsupported scope applied to resource']),
     (quota({"pods": "1"}, **scoped("PriorityClass", "In", ["high"])), []),
     (quota({"pods": "1"}, **scoped("PriorityClass", "In")), [
-        "spec.scopeSelector.values: Required value: must be at least one value when `operator` is 'In' or 'NotIn' "
+        "spec.scopeSelector.matchExpressions.values: Required value: must be at least one value when `operator` is 'In' or 'NotIn' "
         "for scope selector"]),
     (quota({"pods": "1"}, **scoped("PriorityClass", "Exists", ["high"])), [
-        'spec.scopeSelector.values: Invalid value: []string{"high"}: must be no value when `operator` is \'Exist\' or '
+        'spec.scopeSelector.matchExpressions.values: Invalid value: []string{"high"}: must be no value when `operator` is \'Exist\' or '
         "'DoesNotExist' for scope selector"]),
     (quota({"pods": "1"}, **scoped("PriorityClass", "Is")), [
-        'spec.scopeSelector.operator: Invalid value: "Is": not a valid selector operator']),
+        'spec.scopeSelector.matchExpressions.operator: Invalid value: "Is": not a valid selector operator']),
     (quota({"pods": "1"}, **scoped("Terminating", "DoesNotExist")), [
-        'spec.scopeSelector.operator: Invalid value: "DoesNotExist": must be \'Exists\' when scope is any of '
+        'spec.scopeSelector.matchExpressions.operator: Invalid value: "DoesNotExist": must be \'Exists\' when scope is any of '
         "ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, "
         "ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity"]),
 ])

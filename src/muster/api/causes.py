@@ -41,6 +41,8 @@ def shown_in(field: str, value: Any) -> str:
     """The same for a field that v1.32 shows as Go would write it (users search for these words): maps and
     lists of text, and label selectors."""
     name = field.rpartition(".")[2]
+    if value is None and name in _MAPS:
+        return "map[string]string(nil)"
     if isinstance(value, dict) and name == "selector":
         return _shown_selector(value)
     if isinstance(value, dict) and name in _MAPS:

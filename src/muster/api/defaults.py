@@ -30,6 +30,12 @@ def inside(obj: Obj, field: str, change: Callable[[Obj], Obj]) -> Obj:
     return obj if inner is None else put(obj, field, change(inner))
 
 
+def within(obj: Obj, field: str, change: Callable[[Obj], Obj]) -> Obj:
+    """The same for a part that every object of the kind has, said or not: an absent one is filled from nothing."""
+    inner = obj.get(field)
+    return put(obj, field, change({} if inner is None else inner))
+
+
 def each(obj: Obj, field: str, change: Callable[[Obj], Obj]) -> Obj:
     """`change` applied to every item of the list in that field."""
     items = obj.get(field)

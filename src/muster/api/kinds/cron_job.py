@@ -4,7 +4,7 @@ https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/
 """
 from __future__ import annotations
 
-from ..defaults import filled, inside
+from ..defaults import filled, within
 from ..objects import Obj, at
 from ..tables import AGE, NAME, NONE, since
 from ..validation.cron_job import validate_cron_job, validate_cron_job_update, validate_new_cron_job
@@ -15,12 +15,12 @@ from .kind import STATUS, Column, Kind
 
 
 def defaults(cron_job: Obj) -> Obj:
-    return inside(cron_job, "spec", _spec_defaults)
+    return within(cron_job, "spec", _spec_defaults)
 
 
 def _spec_defaults(spec: Obj) -> Obj:
     """The template's own numbers are filled in when a job is made of it."""
-    spec = inside(spec, "jobTemplate", lambda template: inside(template, "spec", template_defaults))
+    spec = within(spec, "jobTemplate", lambda template: within(template, "spec", template_defaults))
     if spec.get("concurrencyPolicy") == "":
         spec = {**spec, "concurrencyPolicy": None}
     return filled(spec, concurrencyPolicy="Allow", suspend=False, successfulJobsHistoryLimit=3,

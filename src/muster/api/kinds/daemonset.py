@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..defaults import inside
+from ..defaults import within
 from ..objects import Obj, with_
 from ..tables import AGE, NAME
 from ..validation.daemonset import (
@@ -27,11 +27,11 @@ NO_STATUS = {"currentNumberScheduled": 0, "numberMisscheduled": 0, "desiredNumbe
 
 
 def defaults(daemonset: Obj) -> Obj:
-    return inside(daemonset, "spec", _spec_defaults)
+    return within(daemonset, "spec", _spec_defaults)
 
 
 def _spec_defaults(spec: Obj) -> Obj:
-    spec = inside(spec, "template", pod_template_defaults)
+    spec = within(spec, "template", pod_template_defaults)
     strategy = _strategy_defaults(spec.get("updateStrategy") or {})
     if strategy is not spec.get("updateStrategy"):
         spec = {**spec, "updateStrategy": strategy}

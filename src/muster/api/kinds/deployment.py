@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..defaults import filled, inside
+from ..defaults import filled, within
 from ..objects import Obj, at
 from ..tables import AGE, NAME
 from ..validation.deployment import validate_deployment, validate_deployment_status_update
@@ -18,11 +18,11 @@ from .pod_warnings import template_warnings
 
 
 def defaults(deployment: Obj) -> Obj:
-    return inside(deployment, "spec", _spec_defaults)
+    return within(deployment, "spec", _spec_defaults)
 
 
 def _spec_defaults(spec: Obj) -> Obj:
-    spec = inside(spec, "template", pod_template_defaults)
+    spec = within(spec, "template", pod_template_defaults)
     strategy = _strategy_defaults(spec.get("strategy") or {})
     if strategy is not spec.get("strategy"):
         spec = {**spec, "strategy": strategy}

@@ -7,7 +7,7 @@ https://kubernetes.io/docs/concepts/workloads/controllers/job/
 """
 from __future__ import annotations
 
-from ..defaults import each, filled, inside
+from ..defaults import each, filled, inside, within
 from ..objects import Obj, at, from_time, is_deleting, is_true, name_of, uid_of
 from ..tables import AGE, NAME, age
 from ..validation.job import validate_job, validate_job_status_update, validate_job_update
@@ -24,7 +24,7 @@ _PASSING = ("Suspended", "FailureTarget", "SuccessCriteriaMet")
 
 
 def defaults(job: Obj) -> Obj:
-    return _with_labels(inside(job, "spec", _spec_defaults))
+    return _with_labels(within(job, "spec", _spec_defaults))
 
 
 def _with_labels(job: Obj) -> Obj:
@@ -48,7 +48,7 @@ def _spec_defaults(spec: Obj) -> Obj:
 
 def template_defaults(spec: Obj) -> Obj:
     """What is filled in a job's spec wherever it stands, in a CronJob's template too."""
-    spec = inside(spec, "template", pod_template_defaults)
+    spec = within(spec, "template", pod_template_defaults)
     return inside(spec, "podFailurePolicy", lambda policy: each(policy, "rules", _rule_defaults))
 
 

@@ -4,12 +4,15 @@ https://kubernetes.io/docs/concepts/policy/limit-range/
 """
 from __future__ import annotations
 
+from fractions import Fraction
+
 from .. import names, quantities
 from ..causes import Cause, duplicate, forbidden, invalid, required
 from ..defaults import each, inside
 from ..objects import Obj, at
 from ..tables import NAME
 from ..validation.metadata import complain, validate_metadata, validate_metadata_update
+from ..validation.pod_resources import OVERCOMMITTED, container_resource_complaints
 from .kind import Column, Kind
 
 _FIELDS = ("max", "min", "default", "defaultRequest", "maxLimitRequestRatio")
@@ -62,6 +65,10 @@ def _item(item: Obj, type_: str, here: str) -> list[Cause]:
     if type_ == "PersistentVolumeClaim" and "storage" not in amounts["min"] and "storage" not in amounts["max"]:
         wrong.append(required(f"{here}.limits",
                               "either minimum or maximum storage value is required, but neither was provided"))
+    complaints = container_resource_complaints if type_ in ("Container", "Pod") else names.is_qualified_name
+    for field, values in amounts.items():
+        for resource in sorted(values):
+            wrong += complain(f"{here}.{field}[{resource}]", resource, complaints(resource))
     for resource in sorted(set().union(*amounts.values())):
         wrong += _resource({field: values[resource] for field, values in amounts.items() if resource in values},
                            resource, type_, here)
@@ -90,9 +97,24 @@ def _resource(found: dict[str, str], resource: str, type_: str, here: str) -> li
             field = _BLAMED[low, high]
             wrong.append(invalid(f"{here}.{field}[{resource}]", found[field],
                                  f"{low_name} {found[low]} is greater than {high_name} {found[high]}"))
-    if (ratio := found.get("maxLimitRequestRatio")) is not None and quantities.parse(ratio) < 1:
-        wrong.append(invalid(f"{here}.maxLimitRequestRatio[{resource}]", ratio,
-                             f"ratio {ratio} is less than 1"))
+    wrong += _ratio(found, f"{here}.maxLimitRequestRatio[{resource}]")
+    limit, request = found.get("default"), found.get("defaultRequest")
+    if resource not in OVERCOMMITTED and None not in (limit, request) and limit != request:
+        wrong.append(invalid(f"{here}.defaultRequest[{resource}]", request,
+                             f"default value {limit} must equal to defaultRequest value {request} in {resource}"))
+    return wrong
+
+
+def _ratio(found: dict[str, str], path: str) -> list[Cause]:
+    text = found.get("maxLimitRequestRatio")
+    if text is None:
+        return []
+    ratio, wrong = quantities.parse(text), list[Cause]()
+    if ratio < 1:
+        wrong.append(invalid(path, text, f"ratio {text} is less than 1"))
+    least, most = (quantities.parse(found.get(field, "0")) for field in ("min", "max"))
+    if "max" in found and least > 0 and ratio > most / Fraction(least):
+        wrong.append(invalid(path, text, f"ratio {text} is greater than max/min = {float(most / Fraction(least)):f}"))
     return wrong
 
 

@@ -4,7 +4,7 @@ https://kubernetes.io/docs/concepts/storage/persistent-volumes/
 """
 from __future__ import annotations
 
-from ..defaults import filled, inside
+from ..defaults import filled, inside, within
 from ..objects import Obj, at, is_deleting
 from ..tables import AGE, NAME
 from ..validation.metadata import validate_metadata_update
@@ -16,7 +16,7 @@ IN_USE = "kubernetes.io/pv-protection"
 
 
 def defaults(volume: Obj) -> Obj:
-    return inside(volume, "spec", lambda spec: filled(inside(spec, "hostPath", lambda one: filled(one, type="")),
+    return within(volume, "spec", lambda spec: filled(inside(spec, "hostPath", lambda one: filled(one, type="")),
                                                       persistentVolumeReclaimPolicy="Retain", volumeMode="Filesystem"))
 
 

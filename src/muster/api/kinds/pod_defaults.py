@@ -14,7 +14,7 @@ from functools import lru_cache, partial
 from typing import Any
 
 from .. import quantities
-from ..defaults import each, inside
+from ..defaults import each, inside, within
 from ..objects import Obj
 
 FILE_MODE = 0o644  # 420: what files of a projected volume are readable as
@@ -66,15 +66,11 @@ def _misses(obj: Obj, field: str) -> bool:
 
 def pod_defaults(pod: Obj) -> Obj:
     """A pod: what its template would get, and what only pods get."""
-    spec = pod.get("spec")
-    if spec is None:
-        return pod
-    after = _only_in_pods(pod_spec_defaults(spec))
-    return pod if after is spec else {**pod, "spec": after}
+    return within(pod, "spec", lambda spec: _only_in_pods(pod_spec_defaults(spec)))
 
 
 def pod_template_defaults(template: Obj) -> Obj:
-    return inside(template, "spec", pod_spec_defaults)
+    return within(template, "spec", pod_spec_defaults)
 
 
 def pod_spec_defaults(spec: Obj) -> Obj:

@@ -4,7 +4,7 @@ https://kubernetes.io/docs/concepts/workloads/controllers/replicaset/
 """
 from __future__ import annotations
 
-from ..defaults import filled, inside
+from ..defaults import filled, within
 from ..objects import Obj
 from ..tables import AGE, NAME
 from ..validation.replica_set import validate_replica_set, validate_replica_set_status_update
@@ -18,7 +18,7 @@ NO_STATUS = {"replicas": 0}
 
 
 def defaults(replica_set: Obj) -> Obj:
-    return inside(replica_set, "spec", lambda spec: filled(inside(spec, "template", pod_template_defaults), replicas=1))
+    return within(replica_set, "spec", lambda spec: filled(within(spec, "template", pod_template_defaults), replicas=1))
 
 
 def prepare_create(replica_set: Obj) -> Obj:

@@ -59,7 +59,8 @@ def _may_be_scoped(scope: str, name: str) -> bool:
 
 
 def _scope_selector(quota: Obj, hard: list[str]) -> list[Cause]:
-    selector, path, wrong = at(quota, "spec.scopeSelector"), "spec.scopeSelector", list[Cause]()
+    selector, wrong = at(quota, "spec.scopeSelector"), list[Cause]()
+    path = "spec.scopeSelector.matchExpressions"
     if selector is None:
         return wrong
     rules = selector.get("matchExpressions") or ()

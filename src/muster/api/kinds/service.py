@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..defaults import each, filled, inside, kept, put
+from ..defaults import each, filled, inside, kept, put, within
 from ..objects import Obj, at, with_, without_
 from ..tables import AGE, NAME, NONE, UNKNOWN, path_cell
 from ..validation import service as rules
@@ -24,7 +24,7 @@ SHOWN_ADDRESS_CHARACTERS = 16  # of a load balancer's, without -o wide
 
 
 def defaults(service: Obj) -> Obj:
-    return inside(service, "spec", _spec_defaults)
+    return within(service, "spec", _spec_defaults)
 
 
 def _spec_defaults(spec: Obj) -> Obj:

@@ -4,7 +4,7 @@ https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/
 """
 from __future__ import annotations
 
-from ..defaults import each, filled, inside
+from ..defaults import each, filled, within
 from ..objects import Obj
 from ..tables import AGE, NAME
 from ..validation.stateful_set import (
@@ -22,11 +22,11 @@ KEEP_CLAIMS = {"whenDeleted": "Retain", "whenScaled": "Retain"}
 
 
 def defaults(stateful_set: Obj) -> Obj:
-    return inside(stateful_set, "spec", _spec_defaults)
+    return within(stateful_set, "spec", _spec_defaults)
 
 
 def _spec_defaults(spec: Obj) -> Obj:
-    spec = inside(spec, "template", pod_template_defaults)
+    spec = within(spec, "template", pod_template_defaults)
     if not spec.get("podManagementPolicy"):
         spec = {**spec, "podManagementPolicy": "OrderedReady"}
     strategy = _strategy_defaults(spec.get("updateStrategy") or {})

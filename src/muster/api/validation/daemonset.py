@@ -45,7 +45,7 @@ def _selector(spec: Obj, wrong: list[Cause]) -> None:
     if selector is None:
         wrong.append(required("spec.selector"))
     validate_label_selector(selector, "spec.selector", wrong)
-    labels = at(spec, "template.metadata.labels", {})
+    labels = at(spec, "template.metadata.labels")
     try:
         if not from_label_selector(selector).matches(labels):
             wrong.append(invalid("spec.template.metadata.labels", labels,

@@ -15,8 +15,8 @@ from ..quantities import Number, canonical, parse
 from .metadata import NOT_NEGATIVE, complain
 
 HUGE = "hugepages-"
-_OVERCOMMITTED = frozenset(["cpu", "memory", "ephemeral-storage"])  # may be limited above what is requested
-_STANDARD = frozenset([*_OVERCOMMITTED, "storage", "pods", "services", "replicationcontrollers", "resourcequotas",
+OVERCOMMITTED = frozenset(["cpu", "memory", "ephemeral-storage"])  # may be limited above what is requested
+_STANDARD = frozenset([*OVERCOMMITTED, "storage", "pods", "services", "replicationcontrollers", "resourcequotas",
                        "secrets", "configmaps", "persistentvolumeclaims", "services.nodeports",
                        "services.loadbalancers"])
 _NOT_WHOLE = "must be an integer"
@@ -36,14 +36,14 @@ def validate_resources(resources: Obj, path: str, claims: Collection[str], wrong
         if amount is None:
             continue
         if resource in caps:
-            if resource not in _OVERCOMMITTED and amount != caps[resource]:
+            if resource not in OVERCOMMITTED and amount != caps[resource]:
                 wrong.append(invalid(f"{path}.requests", canonical(text),
                                      f"must be equal to {resource} limit of {canonical(limits[resource])}"))
             elif amount > caps[resource]:
                 wrong.append(invalid(f"{path}.requests", canonical(text),
                                      f"must be less than or equal to {resource} limit of "
                                      f"{canonical(limits[resource])}"))
-        elif resource not in _OVERCOMMITTED and resource not in limits:
+        elif resource not in OVERCOMMITTED and resource not in limits:
             wrong.append(required(f"{path}.limits", "Limit must be set for non overcommitable resources"))
     named = limits.keys() | requests.keys()
     if any(one.startswith(HUGE) for one in named) and not named & {"cpu", "memory"}:
@@ -53,7 +53,7 @@ def validate_resources(resources: Obj, path: str, claims: Collection[str], wrong
 
 
 def _amount(resource: str, text: str, at: str, path: str, wrong: list[Cause]) -> Number | None:
-    if complaints := _name_complaints(resource):
+    if complaints := container_resource_complaints(resource):
         wrong += complain(at, resource, complaints)
     try:
         amount = parse(text)
@@ -62,7 +62,7 @@ def _amount(resource: str, text: str, at: str, path: str, wrong: list[Cause]) ->
         return None
     if amount < 0:
         wrong.append(invalid(at, canonical(text), NOT_NEGATIVE))
-    if resource not in _OVERCOMMITTED:
+    if resource not in OVERCOMMITTED:
         if resource.startswith(HUGE):
             page = _page(resource)
             if amount <= 0 or not page or amount % page:
@@ -74,12 +74,12 @@ def _amount(resource: str, text: str, at: str, path: str, wrong: list[Cause]) ->
 
 
 @lru_cache(maxsize=4096)
-def _name_complaints(resource: str) -> names.Complaints:
+def container_resource_complaints(resource: str) -> names.Complaints:
     """May a container name this resource?"""
     if complaints := names.is_qualified_name(resource):
         return complaints
     if "/" not in resource:
-        if resource in _OVERCOMMITTED or resource.startswith(HUGE):
+        if resource in OVERCOMMITTED or resource.startswith(HUGE):
             return names.FINE
         found = ["must be a standard resource for containers"]
         if resource not in _STANDARD:

@@ -280,3 +280,9 @@ _SOURCES: dict[str, Callable[[Obj, str, list[Cause]], None]] = {
     "ephemeral": _ephemeral,
     "image": _needs("reference"),
 }
+
+
+def validate_volume_source(kind: str, source: Obj, path: str, wrong: list[Cause]) -> None:
+    """One source by itself, as a PersistentVolume has it."""
+    if (check := _SOURCES.get(kind)) is not None:
+        check(source, path, wrong)

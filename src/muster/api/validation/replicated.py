@@ -26,7 +26,7 @@ def validate_selector_and_template(spec: Obj, wrong: list[Cause]) -> None:
     except BadRequest:
         wrong.append(invalid("spec.selector", selector, "invalid label selector"))
         return
-    labels = at(spec, "template.metadata.labels", {})
+    labels = at(spec, "template.metadata.labels")
     if not found.matches(labels):
         wrong.append(invalid("spec.template.metadata.labels", labels,
                              "`selector` does not match template `labels`"))

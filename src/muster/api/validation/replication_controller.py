@@ -22,7 +22,7 @@ def validate_replication_controller(controller: Obj) -> list[Cause]:
     if template is None:
         wrong.append(required("spec.template"))
         return wrong
-    labels = at(template, "metadata.labels", {})
+    labels = at(template, "metadata.labels")
     if selector and not from_labels(selector).matches(labels):
         wrong.append(invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`"))
     validate_pod_template(template, "spec.template", wrong)

@@ -66,10 +66,17 @@ def _strategy(strategy: Obj, wrong: list[Cause]) -> None:
         case "RollingUpdate":
             _rolling(rolling or {}, f"{path}.rollingUpdate", wrong)
         case other if other:
-            wrong.append(Cause("FieldValueInvalid", path, f"Invalid value: {shown(strategy)}: "
+            wrong.append(Cause("FieldValueInvalid", path, f"Invalid value: {_shown_strategy(strategy)}: "
                                "must be 'RollingUpdate' or 'OnDelete'"))
         case _:
             wrong.append(required(path))
+
+
+def _shown_strategy(strategy: Obj) -> str:
+    """As v1.32 shows it, in Go's words; where upstream prints a pointer, and with it an address, the value stands."""
+    rolling = strategy.get("rollingUpdate")
+    shown_rolling = "(*apps.RollingUpdateStatefulSetStrategy)(nil)" if rolling is None else shown(rolling)
+    return f"apps.StatefulSetUpdateStrategy{{Type:{shown(strategy.get('type') or '')}, RollingUpdate:{shown_rolling}}}"
 
 
 def _rolling(rolling: Obj, path: str, wrong: list[Cause]) -> None:
@@ -86,12 +93,11 @@ def _selector(spec: Obj, wrong: list[Cause]) -> None:
     selector = spec.get("selector")
     if selector is None:
         wrong.append(required("spec.selector"))
-        return
     validate_label_selector(selector, "spec.selector", wrong)
-    if not selector.get("matchLabels") and not selector.get("matchExpressions"):
+    if selector is not None and not selector.get("matchLabels") and not selector.get("matchExpressions"):
         wrong.append(invalid("spec.selector", selector, "empty selector is invalid for statefulset"))
         return
-    labels = at(spec, "template.metadata.labels", {})
+    labels = at(spec, "template.metadata.labels")
     try:
         if not from_label_selector(selector).matches(labels):
             wrong.append(invalid("spec.template.metadata.labels", labels,

@@ -7,15 +7,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .. import names, quantities
-from ..causes import Cause, forbidden, invalid, not_supported, required
+from ..causes import Cause, duplicate, forbidden, invalid, not_supported, required
 from ..objects import Obj, at, with_
 from .metadata import (
     complain,
     immutable,
+    validate_label_name,
     validate_label_selector,
     validate_metadata,
     validate_metadata_update,
 )
+from .pod_fields import validate_no_backsteps
+from .pod_placement import validate_node_selector
+from .pod_volumes import validate_volume_source
 
 ACCESS_MODES = ("ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod")
 VOLUME_MODES = ("Block", "Filesystem")
@@ -44,6 +48,16 @@ def validate_claim_spec(spec: Obj, path: str, wrong: list[Cause]) -> None:
         _positive(wanted, f"{path}.resources[storage]", wrong)
     _class_name(spec.get("storageClassName"), path, wrong)
     _volume_mode(spec.get("volumeMode"), path, wrong)
+    for field in ("dataSource", "dataSourceRef"):
+        if spec.get(field) is not None:
+            _data_source(spec[field], f"{path}.{field}", wrong)
+
+
+def _data_source(source: Obj, path: str, wrong: list[Cause]) -> None:
+    kind = source.get("kind") or ""
+    wrong += [required(f"{path}.{field}") for field in ("name", "kind") if not source.get(field)]
+    if not source.get("apiGroup") and kind != "PersistentVolumeClaim":
+        wrong.append(invalid(path, kind, "must be 'PersistentVolumeClaim' when referencing the default apiGroup"))
 
 
 def _modes(modes: Sequence[str], path: str, wrong: list[Cause]) -> None:
@@ -102,8 +116,8 @@ def validate_volume(volume: Obj) -> list[Cause]:
         wrong.append(required("spec.capacity"))
     elif "storage" not in capacity or len(capacity) > 1:
         wrong.append(not_supported("spec.capacity", capacity, ("storage",)))
-    else:
-        _positive(capacity["storage"], "spec.capacity[storage]", wrong)
+    for resource in sorted(capacity):
+        _positive(capacity[resource], f"spec.capacity[{resource}]", wrong)
     policy = spec.get("persistentVolumeReclaimPolicy")
     if policy not in RECLAIM_POLICIES:
         wrong.append(not_supported("spec.persistentVolumeReclaimPolicy", policy or "", RECLAIM_POLICIES))
@@ -111,11 +125,39 @@ def validate_volume(volume: Obj) -> list[Cause]:
     if not given:
         wrong.append(required("spec", "must specify a volume type"))
     wrong += [forbidden(f"spec.{field}", "may not specify more than 1 volume type") for field in given[1:]]
-    if given[:1] == ["local"] and at(spec, "nodeAffinity.required") is None:
-        wrong.append(required("spec.nodeAffinity", "Local volume requires node affinity"))
+    _places(spec, wrong)
+    for field in given[:1]:
+        _source(field, spec, wrong)
     _class_name(spec.get("storageClassName"), "spec", wrong)
     _volume_mode(spec.get("volumeMode"), "spec", wrong)
     return wrong
+
+
+def _places(spec: Obj, wrong: list[Cause]) -> None:
+    affinity = spec.get("nodeAffinity")
+    if affinity is None:
+        if spec.get("local") is not None:
+            wrong.append(required("spec.nodeAffinity", "Local volume requires node affinity"))
+    elif affinity.get("required") is None:
+        wrong.append(required("spec.nodeAffinity.required", "must specify required node constraints"))
+    else:
+        validate_node_selector(affinity["required"], "spec.nodeAffinity.required", wrong)
+
+
+def _source(kind: str, spec: Obj, wrong: list[Cause]) -> None:
+    source, path = spec[kind], f"spec.{kind}"
+    if kind == "local":
+        if not source.get("path"):
+            wrong.append(required(f"{path}.path"))
+        else:
+            validate_no_backsteps(source["path"], f"{path}.path", wrong)
+        return
+    validate_volume_source(kind, source, path, wrong)
+    if kind == "csi" and not source.get("volumeHandle"):
+        wrong.append(required(f"{path}.volumeHandle"))
+    if kind == "hostPath" and source.get("path") == "/" and spec.get("persistentVolumeReclaimPolicy") == "Recycle":
+        wrong.append(forbidden("spec.persistentVolumeReclaimPolicy",
+                               "may not be 'recycle' for a hostPath mount of '/'"))
 
 
 def validate_volume_update(new: Obj, old: Obj) -> list[Cause]:
@@ -139,6 +181,7 @@ def validate_class(found: Obj) -> list[Cause]:
         wrong.append(required("provisioner"))
     elif complaints := names.is_qualified_name(provisioner.lower()):
         wrong += complain("provisioner", provisioner, complaints)
+    wrong += [invalid("parameters", key, "field can not be empty.") for key in found.get("parameters") or () if not key]
     if found.get("reclaimPolicy") not in ("Delete", "Retain"):
         wrong.append(not_supported("reclaimPolicy", found.get("reclaimPolicy") or "", ("Delete", "Retain")))
     mode = found.get("volumeBindingMode")
@@ -146,7 +189,19 @@ def validate_class(found: Obj) -> list[Cause]:
         wrong.append(required("volumeBindingMode"))
     elif mode not in BINDING_MODES:
         wrong.append(not_supported("volumeBindingMode", mode, BINDING_MODES))
+    for index, term in enumerate(found.get("allowedTopologies") or ()):
+        _topology(term, f"allowedTopologies[{index}]", wrong)
     return wrong
+
+
+def _topology(term: Obj, path: str, wrong: list[Cause]) -> None:
+    for index, rule in enumerate(term.get("matchLabelExpressions") or ()):
+        here, values = f"{path}.matchLabelExpressions[{index}]", rule.get("values") or []
+        if not values:
+            wrong.append(required(f"{here}.values"))
+        wrong += [duplicate(f"{here}.values[{place}]", value)
+                  for place, value in enumerate(values) if value in values[:place]]
+        validate_label_name(rule.get("key") or "", f"{here}.key", wrong)
 
 
 def validate_class_update(new: Obj, old: Obj) -> list[Cause]:
