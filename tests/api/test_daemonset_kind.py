@@ -61,16 +61,17 @@ def rolling(**values):
         "spec.updateStrategy.rollingUpdate.maxUnavailable: Required value: cannot be 0 when maxSurge is 0"],
         id="nothing, as shares"),
     pytest.param(rolling(maxSurge=1), [
-        "spec.updateStrategy.rollingUpdate.maxSurge: Invalid value: 1: may not be set when maxUnavailable is non-zero"],
+        'spec.updateStrategy.rollingUpdate.maxSurge: Invalid value: intstr.IntOrString{Type:0, IntVal:1, StrVal:""}: '
+        "may not be set when maxUnavailable is non-zero"],
         id="both"),
     pytest.param(rolling(maxUnavailable="101%"), [
-        'spec.updateStrategy.rollingUpdate.maxUnavailable: Invalid value: "101%": must not be greater than 100%'],
+        'spec.updateStrategy.rollingUpdate.maxUnavailable: Invalid value: intstr.IntOrString{Type:1, IntVal:0, StrVal:"101%"}: must not be greater than 100%'],
         id="more than all"),
     pytest.param(rolling(maxUnavailable=-1), [
         "spec.updateStrategy.rollingUpdate.maxUnavailable: Invalid value: -1: must be greater than or equal to 0"],
         id="negative"),
     pytest.param(rolling(maxUnavailable="many"), [
-        'spec.updateStrategy.rollingUpdate.maxUnavailable: Invalid value: "many": a valid percent string must be a '
+        'spec.updateStrategy.rollingUpdate.maxUnavailable: Invalid value: intstr.IntOrString{Type:1, IntVal:0, StrVal:"many"}: a valid percent string must be a '
         'numeric '
         "string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')"], id="words"),
 ])

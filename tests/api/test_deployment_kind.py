@@ -63,7 +63,7 @@ def test_what_both_ask_for(kind, given, expected):
     pytest.param(rolling(maxSurge=3, maxUnavailable=1), [], id="numbers"),
     pytest.param(rolling(maxSurge="200%"), [], id="any surge"),
     pytest.param(rolling(maxUnavailable="101%"), [
-        'spec.strategy.rollingUpdate.maxUnavailable: Invalid value: "101%": must not be greater than 100%'], id="more than all"),
+        'spec.strategy.rollingUpdate.maxUnavailable: Invalid value: intstr.IntOrString{Type:1, IntVal:0, StrVal:"101%"}: must not be greater than 100%'], id="more than all"),
     pytest.param(rolling(maxSurge=-1), [
         "spec.strategy.rollingUpdate.maxSurge: Invalid value: -1: must be greater than or equal to 0"], id="negative"),
     pytest.param(rolling(maxSurge="0%", maxUnavailable="0%"), [

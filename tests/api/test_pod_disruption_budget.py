@@ -27,9 +27,10 @@ def told(causes):
     pytest.param({"minAvailable": -1}, [
         "spec.minAvailable: Invalid value: -1: must be greater than or equal to 0"], id="below zero"),
     pytest.param({"maxUnavailable": "half"}, [
-        f'spec.maxUnavailable: Invalid value: "half": {NOT_A_PERCENTAGE}'], id="no share"),
+        f'spec.maxUnavailable: Invalid value: intstr.IntOrString{{Type:1, IntVal:0, StrVal:"half"}}: {NOT_A_PERCENTAGE}'], id="no share"),
     pytest.param({"maxUnavailable": "101%"}, [
-        'spec.maxUnavailable: Invalid value: "101%": must not be greater than 100%'], id="more than all"),
+        'spec.maxUnavailable: Invalid value: intstr.IntOrString{Type:1, IntVal:0, StrVal:"101%"}: '
+        "must not be greater than 100%"], id="more than all"),
     pytest.param({"selector": {"matchExpressions": [{"key": "app", "operator": "In"}]}}, [
         "spec.selector.matchExpressions[0].values: Required value: must be specified when `operator` is 'In' or "
         "'NotIn'"], id="a selector without values"),

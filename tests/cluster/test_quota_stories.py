@@ -59,6 +59,44 @@ def test_a_deployment_that_may_not_have_all_its_pods_says_why_and_goes_on_once_i
     told(story)
 
 
+POD_SPEC = {"containers": [{"name": "c", "image": "web:1"}]}
+TEMPLATE = {"metadata": {"labels": {"app": "web"}}, "spec": POD_SPEC}
+SELECTED = {"selector": {"matchLabels": {"app": "web"}}, "template": TEMPLATE}
+
+
+def of_kind(api_version: str, kind: str, spec: Obj) -> Obj:
+    return {"apiVersion": api_version, "kind": kind, "metadata": {"name": "web", "namespace": "default"}, "spec": spec}
+
+
+@pytest.mark.parametrize("owner, refused", [
+    pytest.param(of_kind("apps/v1", "ReplicaSet", {"replicas": 2, **SELECTED}), "Error creating: pods ", id="ReplicaSet"),
+    pytest.param(of_kind("v1", "ReplicationController", {"replicas": 2, "template": TEMPLATE}), "Error creating: pods ",
+                 id="ReplicationController"),
+    pytest.param(of_kind("apps/v1", "StatefulSet", {"replicas": 2, "serviceName": "web", **SELECTED}),
+                 "create Pod web-1 in StatefulSet web failed error: pods ", id="StatefulSet"),
+    pytest.param(of_kind("apps/v1", "DaemonSet", SELECTED), "Error creating: pods ", id="DaemonSet"),
+    pytest.param(of_kind("batch/v1", "Job", {"completions": 2, "parallelism": 2, "template": {"spec": {
+        "restartPolicy": "Never", **POD_SPEC}}}), "Error creating: pods ", id="Job"),
+])
+def test_whoever_is_refused_says_so_tries_again_and_gets_there(owner: Obj, refused: str):
+    async def story(world: World) -> None:
+        for name in ("n1", "n2"):
+            await world.admin.create(a_node(name, **QUICK))
+        await world.admin.create(a_quota(pods="1"))
+        await asyncio.sleep(5)
+        await world.admin.create(owner)
+        await asyncio.sleep(60)
+        assert len(found(world, "pods")) == 1
+        events = [one for one in found(world, "events") if one["reason"] == "FailedCreate"]
+        assert events and all(one["message"].startswith(refused) and "exceeded quota: q, requested: pods=1" in one["message"]
+                              for one in events)
+        assert sum(one["count"] for one in events) < 20, "with pauses that grow"
+        await world.admin.patch(Key("resourcequotas", "default", "q"), {"spec": {"hard": {"pods": "2"}}})
+        await asyncio.sleep(120)
+        assert len(found(world, "pods")) == 2
+    told(story)
+
+
 def test_used_follows_what_goes():
     async def story(world: World) -> None:
         await world.admin.create(a_node("n1", **QUICK))

@@ -46,9 +46,11 @@ LABELS = {"app": "agent"}
     pytest.param(changed(AGENT, updateStrategy=rolling(maxUnavailable=0)), [
         f"{ROLLING}.maxUnavailable: Required value: cannot be 0 when maxSurge is 0"], id="neither way to go on"),
     pytest.param(changed(AGENT, updateStrategy=rolling(maxUnavailable=1, maxSurge=1)), [
-        f"{ROLLING}.maxSurge: Invalid value: 1: may not be set when maxUnavailable is non-zero"], id="both ways at once"),
+        f'{ROLLING}.maxSurge: Invalid value: intstr.IntOrString{{Type:0, IntVal:1, StrVal:""}}: '
+        "may not be set when maxUnavailable is non-zero"], id="both ways at once"),
     pytest.param(changed(AGENT, updateStrategy=rolling(maxUnavailable="101%")), [
-        f'{ROLLING}.maxUnavailable: Invalid value: "101%": must not be greater than 100%'], id="more than all"),
+        f'{ROLLING}.maxUnavailable: Invalid value: intstr.IntOrString{{Type:1, IntVal:0, StrVal:"101%"}}: '
+        "must not be greater than 100%"], id="more than all"),
     pytest.param(changed(AGENT, minReadySeconds=-1), [
         "spec.minReadySeconds: Invalid value: -1: must be greater than or equal to 0"], id="ready before it is"),
     pytest.param(changed(AGENT, revisionHistoryLimit=-1), [

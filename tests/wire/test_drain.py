@@ -62,7 +62,7 @@ def test_a_budget(space, pool):
 
 @pytest.mark.parametrize(("spec", "said"), [
     ({"minAvailable": 1, "maxUnavailable": 1}, "minAvailable and maxUnavailable cannot be both set"),
-    ({"minAvailable": "a few"}, 'spec.minAvailable: Invalid value: "a few": a valid percent string must be a numeric string'),
+    ({"minAvailable": "a few"}, 'spec.minAvailable: Invalid value: intstr.IntOrString{Type:1, IntVal:0, StrVal:"a few"}: a valid percent string must be a numeric string'),
     ({"maxUnavailable": -1}, "spec.maxUnavailable: Invalid value: -1: must be greater than or equal to 0"),
     ({"unhealthyPodEvictionPolicy": "Never"}, 'spec.unhealthyPodEvictionPolicy: Unsupported value: "Never": supported values: '
      '"AlwaysAllow", "IfHealthyBudget"'),

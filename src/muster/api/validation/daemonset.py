@@ -9,7 +9,7 @@ from ..causes import Cause, forbidden, invalid, not_supported, required
 from ..errors import BadRequest
 from ..objects import Obj, at
 from ..selectors import from_label_selector
-from .int_or_percent import is_zero, validate_at_most_all, validate_not_negative
+from .int_or_percent import is_zero, refused, validate_at_most_all, validate_not_negative
 from .metadata import (
     immutable,
     not_negative,
@@ -81,7 +81,7 @@ def _rolling(rolling: Obj, path: str, wrong: list[Cause]) -> None:
     if is_zero(unavailable) and is_zero(surge):
         wrong.append(required(f"{path}.maxUnavailable", "cannot be 0 when maxSurge is 0"))
     elif not is_zero(unavailable) and not is_zero(surge):
-        wrong.append(invalid(f"{path}.maxSurge", surge, "may not be set when maxUnavailable is non-zero"))
+        wrong.append(refused(f"{path}.maxSurge", surge, "may not be set when maxUnavailable is non-zero"))
 
 
 def validate_daemonset_update(new: Obj, old: Obj) -> list[Cause]:

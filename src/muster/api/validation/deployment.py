@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from ..causes import Cause, forbidden, invalid, required, shown
 from ..objects import Obj
-from .int_or_percent import is_zero, validate_at_most_all, validate_not_negative
+from .int_or_percent import is_zero, refused, validate_at_most_all, validate_not_negative
 from .metadata import not_negative, validate_metadata, validate_metadata_update
 from .replicated import validate_counts, validate_selector_and_template
 
@@ -60,16 +60,8 @@ def _rolling(rolling: Obj, path: str, wrong: list[Cause]) -> None:
     validate_not_negative(unavailable, f"{path}.maxUnavailable", wrong)
     validate_not_negative(surge, f"{path}.maxSurge", wrong)
     if is_zero(unavailable) and is_zero(surge):
-        wrong.append(Cause("FieldValueInvalid", f"{path}.maxUnavailable",
-                           f"Invalid value: {_shown_number(unavailable)}: may not be 0 when `maxSurge` is 0"))
+        wrong.append(refused(f"{path}.maxUnavailable", unavailable, "may not be 0 when `maxSurge` is 0"))
     validate_at_most_all(unavailable, f"{path}.maxUnavailable", wrong)
-
-
-def _shown_number(value: int | str) -> str:
-    """As v1.32 shows it, in Go's words: users search for them."""
-    if isinstance(value, str):
-        return f"intstr.IntOrString{{Type:1, IntVal:0, StrVal:{shown(value)}}}"
-    return f'intstr.IntOrString{{Type:0, IntVal:{value}, StrVal:""}}'
 
 
 def validate_deployment_status_update(new: Obj, old: Obj) -> list[Cause]:

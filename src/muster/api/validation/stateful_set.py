@@ -11,7 +11,7 @@ from ..causes import Cause, forbidden, invalid, not_supported, required, shown
 from ..errors import BadRequest
 from ..objects import Obj, at, with_
 from ..selectors import from_label_selector
-from .int_or_percent import is_zero, validate_at_most_all, validate_not_negative
+from .int_or_percent import is_zero, refused, validate_at_most_all, validate_not_negative
 from .metadata import (
     complain,
     not_negative,
@@ -85,7 +85,7 @@ def _rolling(rolling: Obj, path: str, wrong: list[Cause]) -> None:
     if unavailable is not None:
         validate_not_negative(unavailable, f"{path}.maxUnavailable", wrong)
         if is_zero(unavailable):
-            wrong.append(invalid(f"{path}.maxUnavailable", unavailable, "cannot be 0"))
+            wrong.append(refused(f"{path}.maxUnavailable", unavailable, "cannot be 0"))
         validate_at_most_all(unavailable, f"{path}.maxUnavailable", wrong)
 
 
