@@ -6,7 +6,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test seeds tour wire lint mission bench clean setup
+.PHONY: demo test seeds tour wire containers lint mission bench clean setup
 
 demo: $(READY)
 	@$(BIN)/muster demo
@@ -25,6 +25,10 @@ tour: $(READY)
 
 wire: $(VENV)/.tests-ready
 	@$(BIN)/python -m pytest tests/wire
+
+# real pods, with the scenarios that take long: needs root and containerd
+containers: $(VENV)/.tests-ready
+	@MUSTER_LONG=1 $(BIN)/python -m pytest tests/containers
 
 lint: $(VENV)/.tests-ready
 	@$(BIN)/ruff check .

@@ -67,6 +67,8 @@ from .store.memory import MemoryStore
 from .store.store import Store
 
 if TYPE_CHECKING:
+    from .api.logs import LogOptions
+    from .node.local_nodes import LocalNodes
     from .server.certificates import Certificates
     from .server.http import Api
     from .server.serving import Serving
@@ -94,8 +96,9 @@ class Cluster:
         self.meter = FleetMeter(self.mirror, clock, self.kinds)
         self._recorders: list[Recorder] = []
         self.runtimes = [self._runtime(controller) for controller in self._controllers(ca_certificate)]
-        self.fleet = make_fleet(self.client("system:node"), self.mirror, clock,
-                                tell=self._recorder("kubelet", KUBELET_BACKLOG), meter=self.meter)
+        self.tell_as_kubelet = self._recorder("kubelet", KUBELET_BACKLOG)
+        self.fleet = make_fleet(self.client("system:node"), self.mirror, clock, tell=self.tell_as_kubelet,
+                                meter=self.meter)
 
     def client(self, user: str) -> LocalClient:
         return LocalClient(self.registry, user)
@@ -228,15 +231,16 @@ async def _serve(request: Request, ready: Callable[[str, str], None], executor: 
         for manifest in manifests:
             check(manifest, cluster.kinds, cluster.schema)
         health = Health(ready={"informer-sync": lambda: None if cluster.is_ready else "the mirror is not filled yet"})
-        api = Api(cluster.registry, clock, logs=cluster.fleet.logs, meter=cluster.meter, health=health,
+        real = _RealNodes(cluster, request)
+        api = Api(cluster.registry, clock, logs=real.logs, meter=cluster.meter, health=health,
                   controllers=cluster.tallies)
         stopping = stop_on_signal()
         async with (_recording(store, clock, request), _front_door(api, request, issued) as front,
-                    _names(cluster, request) as names):
+                    _names(cluster, request) as names, real.prepared()):
             await cluster.create_missing(bootstrap.first_objects(request.host, front.port))
             await _set_up_pools(cluster, request)
             write_kubeconfig(data.kubeconfig, front.url, issued.ca, issued.admin, issued.admin_key)
-            async with running(cluster):
+            async with running(cluster), real.running():
                 for manifest in manifests:
                     try:
                         await cluster.apply(manifest.value)
@@ -251,6 +255,46 @@ async def _serve(request: Request, ready: Callable[[str, str], None], executor: 
         data.say_stopped(front.port)
     finally:
         await store.close()
+
+
+class _RealNodes:
+    """The nodes that run pods through containerd, where those were asked for (`--runtime containers`)."""
+
+    def __init__(self, cluster: Cluster, request: Request):
+        self._cluster, self._request = cluster, request
+        self._nodes: LocalNodes | None = None
+
+    def logs(self, pod: Obj, options: LogOptions) -> AsyncIterator[bytes]:
+        if self._nodes is not None and pod["spec"].get("nodeName") in self._nodes.agents:
+            return self._nodes.logs(pod, options)
+        return self._cluster.fleet.logs(pod, options)
+
+    @contextlib.asynccontextmanager
+    async def prepared(self) -> AsyncIterator[None]:
+        """Their runtimes answer; they are taken down when the server stops, not when it fails."""
+        if self._request.runtime != "containers":
+            yield
+            return
+        from .node import local_nodes
+        cluster, request = self._cluster, self._request
+        wanted = local_nodes.Wanted(request.node_count, request.cluster_cidr, request.images, request.image_map)
+        try:
+            self._nodes = await local_nodes.prepare(request.data.path, wanted, cluster.client("system:node"),
+                                                    cluster.mirror, cluster.clock, cluster.tell_as_kubelet)
+        except local_nodes.Unusable as error:
+            raise Unusable(str(error)) from None
+        yield
+        await self._nodes.take_down()
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        if self._nodes is None:
+            yield
+            return
+        async with asyncio.TaskGroup() as group:
+            work = group.create_task(self._nodes.run(), name="real nodes")
+            yield
+            work.cancel()
 
 
 @contextlib.asynccontextmanager
@@ -341,7 +385,7 @@ async def _set_up_pools(cluster: Cluster, request: Request) -> None:
     client = cluster.client("system:apiserver")
     existing = {name_of(pool) for pool in (await client.list(POOLS)).items}
     pools = list(request.pools)
-    if not existing and not pools:
+    if not existing and not pools and request.runtime != "containers":
         pools.append(bootstrap.node_pool("default-pool", DEFAULT_NODES, behaviour=request.behaviour))
     for pool in pools:
         if name_of(pool) in existing:

@@ -19,5 +19,9 @@ class Request:
     behaviour: Obj | None = None  # for every pool, where it was said
     files: tuple[Path, ...] = ()
     seed: int | None = None
+    node_count: int | None = None  # of real nodes
+    cluster_cidr: str = ""  # of real nodes and their pods; "": any that is free
+    images: tuple[Path, ...] = ()  # archives to load into real nodes
+    image_map: tuple[tuple[str, str], ...] = ()  # (pattern, image that takes its place)
     dns_port: int | None = None  # answer DNS there; 0: on any free one; None: not at all
     record: Path | None = None  # keep the whole history in this file

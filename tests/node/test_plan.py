@@ -12,6 +12,7 @@ from muster.api.objects import Obj, at, condition, is_true, to_time, with_
 from muster.node.behaviour import INSTANT, Behaviour, from_pool
 from muster.node.durations import AT_ONCE, Range
 from muster.node.life import Life, begin, resume
+from muster.node.means import Drawn
 from muster.node.plan import Host, plan
 
 NOON = 1_767_225_600.0
@@ -59,8 +60,8 @@ class Told:
         if self.life is None:
             status = self.pod["status"]
             self.life = (resume if "startTime" in status else begin)(self.pod, self.now, "10.132.0.2")
-        host = Host("n1", "10.128.0.2", self.behaviour, self.images)
-        found = plan(self.pod, self.life, host, self.now, self.chance)
+        host = Host("n1", "10.128.0.2", self.images)
+        found = plan(self.pod, self.life, host, self.now, Drawn(self.behaviour, self.chance))
         self.life, self.wake_at, self.removed = found.life, found.wake_at, self.removed or found.remove
         self.images.update(found.pulls)
         self.events += [f"{tell.type} {tell.reason} {tell.message}" for tell in found.tells]

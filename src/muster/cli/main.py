@@ -40,7 +40,14 @@ def up(
     store: Annotated[str, typer.Option(help="sqlite (kept on disk) or memory.")] = "sqlite",
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: the last one used here, or any free one.")] = 0,
-    runtime: Annotated[str, typer.Option(help="simulated")] = "simulated",
+    runtime: Annotated[str, typer.Option(help="simulated, or containers: real pods (Linux, root).")] = "",
+    cluster_cidr: Annotated[str, typer.Option("--cluster-cidr", metavar="10.88.0.0/16", help=(
+        "The network of real nodes and their pods. Default: the first free one."))] = "",
+    images: Annotated[list[Path] | None, typer.Option(
+        "--load-image", metavar="FILE.tar", help="Load images into real nodes.")] = None,
+    image_map: Annotated[list[str] | None, typer.Option(
+        "--image-map", metavar="PATTERN=IMAGE",
+        help="On real nodes, run IMAGE where a manifest names one that matches (* and ?).")] = None,
     pull: Annotated[str | None, typer.Option(metavar="1s..3s", help="How long a node pulls an image.")] = None,
     start: Annotated[str | None, typer.Option(metavar="1s..3s", help="How long a container takes to start.")] = None,
     ready: Annotated[str | None, typer.Option(metavar="1s..3s", help="How long from started to ready.")] = None,
@@ -59,13 +66,16 @@ def up(
     """Start a cluster, or resume the one in --data-dir."""
     from ..request import Request
     from .pools import DEFAULT_POOL, behaviour_from, parse_pool
-    from .up import run
+    from .up import CONTAINERS, last_runtime, parse_image_map, run
     behaviour = behaviour_from(pull, start, ready, stop, missing_images or ())
     wanted = [parse_pool(text, behaviour) for text in pools or ()]
-    if node_count is not None:
+    data = DataDirectory(data_dir)
+    runtime = runtime or last_runtime(data)
+    if node_count is not None and runtime != CONTAINERS:
         wanted.insert(0, parse_pool(f"{DEFAULT_POOL}={node_count}", behaviour))
-    run(Request(DataDirectory(data_dir), store, host, port, runtime, tuple(wanted), behaviour,
-                tuple(files or ()), seed, dns_port, record), detach=detach)
+    run(Request(data, store, host, port, runtime, tuple(wanted), behaviour, tuple(files or ()), seed, node_count,
+                cluster_cidr, tuple(path.absolute() for path in images or ()), parse_image_map(image_map or ()),
+                dns_port, record), detach=detach)
 
 
 @app.command()

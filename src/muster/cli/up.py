@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 from ..api.errors import BadRequest, invalid
 from ..api.kinds.node_pool import NODE_POOL
@@ -15,7 +16,8 @@ from ..bootstrap import node_pool
 from ..data_directory import DataDirectory, Running, Unusable
 from ..request import Request
 
-STOP_WITHIN_S, KILL_WITHIN_S = 15.0, 5.0
+STOP_WITHIN_S, KILL_WITHIN_S = 60.0, 5.0
+SIMULATED, CONTAINERS = "simulated", "containers"
 DETACHED = "MUSTER_DETACHED"  # set for the process that `--detach` starts
 
 
@@ -39,8 +41,15 @@ def check(request: Request) -> None:
     """Refuses what can not work before anything is started."""
     if request.store not in ("sqlite", "memory"):
         raise BadRequest(f"--store {request.store}: this version keeps a cluster in sqlite or memory")
-    if request.runtime != "simulated":
-        raise BadRequest(f"--runtime {request.runtime}: this version runs simulated nodes only")
+    if request.runtime not in (SIMULATED, CONTAINERS):
+        raise BadRequest(f"--runtime {request.runtime}: it is {SIMULATED} or {CONTAINERS}")
+    if request.runtime != CONTAINERS and (request.cluster_cidr or request.images or request.image_map):
+        raise BadRequest(f"--cluster-cidr, --load-image and --image-map are for --runtime {CONTAINERS}")
+    if request.runtime == CONTAINERS:
+        check_extra()
+    for archive in request.images:
+        if not archive.is_file():
+            raise BadRequest(f"--load-image {archive}: no such file")
     names = [pool["metadata"]["name"] for pool in request.pools]
     for name in names:
         if names.count(name) > 1:
@@ -51,6 +60,26 @@ def check(request: Request) -> None:
     for file in request.files:
         if not file.is_file():
             raise BadRequest(f"-f {file}: no such file")
+
+
+def check_extra() -> None:
+    if find_spec("grpc") is None or find_spec("google.protobuf") is None:
+        raise BadRequest(f"--runtime {CONTAINERS} needs Muster's extra: pip install 'muster[containers]'")
+
+
+def last_runtime(data: DataDirectory) -> str:
+    """A cluster that had real nodes has them again."""
+    return CONTAINERS if (data.path / "nodes.json").exists() else SIMULATED
+
+
+def parse_image_map(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    pairs = []
+    for text in texts:
+        pattern, equals, image = text.partition("=")
+        if not (pattern and equals and image):
+            raise BadRequest(f"--image-map {text}: it is PATTERN=IMAGE, such as 'fluentd*=localhost/busybox:1'")
+        pairs.append((pattern, image))
+    return tuple(pairs)
 
 
 def _say_ready(url: str, kubeconfig: str) -> None:
@@ -87,9 +116,20 @@ def stop(data: DataDirectory) -> None:
     running = data.running()
     if running is None:
         print(f"no cluster is running on {data.path}")
+        _clean_up(data)
         return
     asyncio.run(_end(running))
     print(f"stopped (pid {running.pid}); start it again with `muster up --data-dir {data.path}`")
+
+
+def _clean_up(data: DataDirectory) -> None:
+    """A server that was killed leaves its real nodes standing, so that the next one can take them over."""
+    if last_runtime(data) != CONTAINERS or find_spec("grpc") is None:
+        return
+    from ..node import local_nodes
+    if local_nodes.is_left(data.path):
+        asyncio.run(local_nodes.clean(data.path))
+        print("what its real nodes had left was taken away")
 
 
 async def _end(running: Running) -> None:

@@ -1,4 +1,4 @@
-"""Every simulated node and pod of the cluster, in one loop.
+"""Every node of one kind, simulated or real, and every pod on them, in one loop.
 
     the mirror changes  ->  look at that node or pod  ->  plan  ->  at most one write under way for each
     a timer is due      ->       (machines.py)        (plan.py)     and at most 256 in all
@@ -7,8 +7,8 @@ There is no task for a node or a pod: one heap of timers says who is next, in re
 the writers are as many as there is something to write.  It goes by what is there now, so it may be stopped and
 started at any time: the pods that ran go on running.
 
-A node is simulated when a NodePool owns it, or when it says `muster.dev/simulated: "true"`; any other one stays
-without an agent.  One that says `muster.dev/fail: "true"` falls silent, with its pods, for as long as it does.
+Which nodes it takes, and how their pods run, is for its `hosting` to say: simulation.py, or agent.py for real ones.
+A node that says `muster.dev/fail: "true"` falls silent, with its pods, for as long as it does.
 
 In virtual time heartbeats may be spared (`heartbeats=False`): a lease then holds for years, and a node that falls
 silent leaves the renewal that it would have made last, at its own moment of every ten seconds.  So it is found
@@ -36,13 +36,14 @@ from ..store.history import Change
 from . import admission, behaviour, leases, life, logs, plan, pressure, status
 from .behaviour import Behaviour
 from .gauge import Gauge
+from .hosting import Hosting
 from .machines import Machine, Resident, is_failing, is_simulated
 from .meter import FleetMeter
 from .misfortune import Misfortune
+from .simulation import Simulation
 
 log = logging.getLogger(__name__)
 
-POOLS = "nodepools.muster.dev"
 IN_FLIGHT = 128
 LOOKS_AT_ONCE = 50  # before others of the event loop get their turn
 REPORT_S = 300.0  # a kubelet reports the status of its node this often, changed or not
@@ -58,7 +59,7 @@ Work = tuple[Callable[[Any], Awaitable[None]], Any]
 
 class Fleet:
     def __init__(self, client: Client, mirror: Mirror, clock: Clock, tell: Callable[[Tell], None] | None = None,
-                 *, in_flight: int = IN_FLIGHT, usual: Behaviour = behaviour.USUAL,
+                 *, hosting: Hosting | None = None, in_flight: int = IN_FLIGHT, usual: Behaviour = behaviour.USUAL,
                  simulates: Callable[[Obj], bool] = is_simulated, heartbeats: bool = True,
                  meter: FleetMeter | None = None):
         self.writes = 0  # of all kinds but events, so far
@@ -67,28 +68,23 @@ class Fleet:
         self._chance: random.Random = clock.fork("fleet")
         self._machines: dict[str, Machine] = {}
         self._residents: dict[Key, Resident] = {}
-        self._behaviours: dict[str, Behaviour] = {}  # of the pools, as they are now
+        self._hosting: Hosting = hosting or Simulation(mirror, self._chance, usual, simulates)
         self._dirty: dict[Key, None] = {}
         self._timers: list[tuple[float, int, str, Machine | Resident]] = []
         self._timers_set = 0
         self._to_write: deque[Work] = deque()
         self._writers = 0
         self._in_flight = in_flight
-        self._usual = usual  # where neither pool, node nor pod says otherwise
-        self._simulates = simulates
         self._heartbeats = heartbeats
         # Without it no node comes under pressure.
         self._gauge = Gauge(meter, mirror, self._feel_soon) if meter is not None else None
-        self._strangers = 0
         self._misfortunes: tuple[Misfortune, ...] = ()
         self._stirred = asyncio.Event()
-        mirror.on_change(self._changed, [one for one in ("pods", "nodes", POOLS) if one in mirror.resources])
+        mirror.on_change(self._changed, ("pods", "nodes"))
 
     async def run(self) -> None:
         await self._mirror.synced()
-        for resource in (POOLS, "nodes"):
-            if resource in self._mirror.resources:
-                self._dirty.update((Key(resource, *place), None) for place in self._mirror.objects(resource))
+        self._dirty.update((Key("nodes", *place), None) for place in self._mirror.objects("nodes"))
         async with asyncio.TaskGroup() as writers:
             while True:
                 self._stirred.clear()
@@ -115,6 +111,16 @@ class Fleet:
         """From now on pods may be unlucky in this way too, until it is over."""
         lasting = [one for one in self._misfortunes if one.until > self._clock.now()]
         self._misfortunes = (*lasting, misfortune)
+
+    def report(self, resident: Resident, change: Callable[[life.Life, float], life.Life]) -> None:
+        """What a runtime tells of a pod: puts it into the pod's life, and looks at it."""
+        if not resident.gone and resident.life is not None:
+            now = self._clock.now()
+            resident.life = change(resident.life, now)
+            self._look(resident, now)
+
+    def resident(self, key: Key) -> Resident | None:
+        return self._residents.get(key)
 
     async def logs(self, pod: Obj, options: LogOptions) -> AsyncIterator[bytes]:
         """The log of `options.container`, in pieces; with `follow`, until the container ends."""
@@ -161,10 +167,8 @@ class Fleet:
             looked += 1
             if key.resource == "pods":
                 self._pod_changed(key)
-            elif key.resource == "nodes":
-                self._node_changed(key.name)
             else:
-                self._pool_changed(key)
+                self._node_changed(key.name)
         return looked
 
     def _fire(self) -> int:
@@ -191,27 +195,15 @@ class Fleet:
             self._timers_set += 1
             heapq.heappush(self._timers, (when, self._timers_set, what, subject))
 
-    # Pools and nodes
-
-    def _pool_changed(self, key: Key) -> None:
-        pool = self._mirror.get(key)
-        if pool is None:
-            self._behaviours.pop(key.name, None)
-        else:
-            self._behaviours[key.name] = behaviour.from_pool(pool["spec"].get("behaviour"), self._usual)
-
-    def _behaviour_of(self, machine: Machine) -> Behaviour:
-        own = machine.node["metadata"].get("annotations", {}).get(behaviour.ANNOTATION)
-        usual = self._behaviours.get(machine.pool, self._usual)
-        return behaviour.from_annotation(own, usual) if own else usual
+    # Nodes
 
     def _node_changed(self, name: str) -> None:
         node = self._mirror.get(Key("nodes", "", name))
         machine = self._machines.get(name)
-        if machine is not None and (node is None or uid_of(node) != machine.uid or not self._simulates(node)):
+        if machine is not None and (node is None or uid_of(node) != machine.uid or not self._hosting.takes(node)):
             self._leave(machine)
             machine = None
-        if node is None or not self._simulates(node):
+        if node is None or not self._hosting.takes(node):
             return
         if machine is None:
             self._move_in(node)
@@ -233,9 +225,7 @@ class Fleet:
     def _move_in(self, node: Obj) -> None:
         """A node came, or this fleet has just begun: its pods are taken up where they stand."""
         now = self._clock.now()
-        if not (node["spec"].get("podCIDR") and status.internal_ip(node)):
-            self._strangers += 1
-        machine = Machine(node, self._strangers, now)
+        machine = self._hosting.machine(node, now)
         self._machines[machine.name] = machine
         for key, pod in sorted(self._mirror.on_node(machine.name).items()):
             machine.remember(pod)
@@ -297,8 +287,7 @@ class Fleet:
         resident.gone = True
         self._residents.pop(resident.key, None)
         resident.machine.residents.pop(resident.key, None)
-        if resident.life is not None:
-            resident.machine.addresses.give_back(resident.life.address)
+        self._hosting.left(resident)
 
     def _look(self, resident: Resident, now: float) -> None:
         """One look at one pod: where it stands, what is to be written, when to look again."""
@@ -309,13 +298,13 @@ class Fleet:
             resident.life = self._take_up(resident, now)
         if resident.is_over() and resident.life.has_ended() and not is_deleting(pod):
             return
-        found = plan.plan(pod, resident.life, self._host(machine), now, self._chance)
+        found = plan.plan(pod, resident.life, self._host(machine), now, self._hosting.means(machine))
         if found.status is not None and self._gauge is not None and self._gauge.matters(pod, machine.node):
             self._feel_soon(machine.name)
         self._take_over(resident, found)
 
     def _host(self, machine: Machine) -> plan.Host:
-        return plan.Host(machine.name, machine.address, self._behaviour_of(machine), machine.images, self._misfortunes)
+        return plan.Host(machine.name, machine.address, machine.images, self._misfortunes)
 
     def _take_over(self, resident: Resident, found: plan.Next) -> None:
         machine, pod = resident.machine, resident.pod
@@ -329,12 +318,13 @@ class Fleet:
             resident.timers.pop("pod", None)
         resident.status = found.status
         resident.remove = found.remove
+        self._hosting.looked(resident, self._clock.now())
         self._write_if_needed(resident)
 
     def _take_up(self, resident: Resident, now: float) -> life.Life:
         pod, machine = resident.pod, resident.machine
         if (pod.get("status") or {}).get("startTime"):
-            return life.resume(pod, now, "" if pod["status"].get("podIP") else machine.addresses.take())
+            return self._hosting.resume(resident, now)
         others = [other.footprint for other in machine.residents.values() if other is not resident and other.is_live()]
         verdict = (pressure.refusal(pod, machine.pressures)
                    or admission.refusal(pod, resident.footprint, machine.node, others))
@@ -342,7 +332,7 @@ class Fleet:
             self._tell(Tell(pod, "Warning", verdict.reason, verdict.message.removeprefix("Pod was rejected: "),
                             host=machine.name))
             return life.refused(pod, now, verdict)
-        return life.begin(pod, now, "" if pod["spec"].get("hostNetwork") else machine.addresses.take())
+        return self._hosting.begin(resident, now)
 
     def _feel(self, machine: Machine, now: float) -> None:
         """Has the node enough memory and disk left?  If not, the pod that is to go goes."""
@@ -360,8 +350,8 @@ class Fleet:
         if found.victim is not None and found.verdict is not None:
             resident = machine.residents[Key("pods", namespace_of(found.victim), name_of(found.victim))]
             assert resident.life is not None, "who uses something has a life"
-            self._take_over(resident, plan.evict(resident.pod, resident.life, self._host(machine), now, self._chance,
-                                                 found.verdict))
+            self._take_over(resident, plan.evict(resident.pod, resident.life, self._host(machine), now,
+                                                 self._hosting.means(machine), found.verdict))
 
     def _feel_soon(self, name: str) -> None:
         """Changes are looked at together, as often as a kubelet looks."""
@@ -438,13 +428,12 @@ class Fleet:
             return
         was_ready = is_true(node, "Ready") and "allocatable" in (node.get("status") or {})
         now = self._clock.now()
-        present = [name for name, there_at in machine.images.items() if there_at <= now]
         key = Key("nodes", "", machine.name)
         try:
             if not was_ready and (labels := status.missing_labels(node)):
                 node = await self._client.patch(key, {"metadata": {"uid": machine.uid, "labels": labels}})
-            asked = status.node_status(node, machine.address, present, now, machine.pressures)
-            written = await self._client.set_status(key, machine.uid, asked)
+                machine.node = node
+            written = await self._client.set_status(key, machine.uid, self._hosting.node_status(machine, now))
             if revision_of(written) > revision_of(machine.node):
                 machine.node = written
             if not was_ready:

@@ -1,4 +1,4 @@
-"""The life of one pod on its simulated node, as values: where each container stands and when that changes.
+"""The life of one pod on its node, as values: where each container stands and when that changes.
 
     Life                the pod: accepted when, its address, one Run for each of its Parts
     Part                what the spec says of a container, read once
@@ -46,6 +46,22 @@ class Part(NamedTuple):
     breaks_non_root: bool = False  # it would run as root, and may not
 
 
+class Report(NamedTuple):
+    """What a runtime says of a container; a simulated one has none of it."""
+
+    id: str = ""  # "containerd://..."
+    image: str = ""
+    image_id: str = ""
+    size: int = 0  # of the image, in bytes
+    failure: tuple[str, str] | None = None  # why the pull or start under way failed: a reason, and in words
+    message: str = ""  # what it left when it ended
+    stop_by: float = math.inf  # it was told to stop, and is killed then
+    again: bool = False  # it was, so that it starts again as the pod reads now
+
+
+UNREPORTED = Report()
+
+
 class Run(NamedTuple):
     """Where a container stands."""
 
@@ -66,6 +82,12 @@ class Run(NamedTuple):
     failed_pulls: int = 0  # in a row
     backoff_s: float = 0.0  # how long the next restart waits; 0: it was not restarted yet
     restarted_at: float = 0.0
+    report: Report = UNREPORTED
+
+    @property
+    def attempt(self) -> int:
+        """How many runs there were before the one that starts next."""
+        return self.restarts + (self.ended is not None)
 
     def is_ready(self, now: float) -> bool:
         return self.stage == RUNNING and self.ready_at <= now

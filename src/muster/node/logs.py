@@ -41,6 +41,21 @@ def written_after(pod: Obj, options: LogOptions, after: float, now: float) -> li
     return [line for line in _lines(pod, options, now) if line.at > after]
 
 
+def attempt_asked(pod: Obj, options: LogOptions) -> int:
+    """Which run's log is meant, counted from 0.  Raises BadRequest where there is none."""
+    container = options.container
+    told = _told(pod, container)
+    state, restarts = told.get("state") or {}, told.get("restartCount") or 0
+    last = (told.get("lastState") or {}).get("terminated")
+    if options.previous:
+        if last is None:
+            raise BadRequest(f'previous terminated container "{container}" in pod "{name_of(pod)}" not found')
+        return max(0, restarts - ("running" in state or "terminated" in state))
+    if not ("running" in state or "terminated" in state or last is not None):
+        raise BadRequest(_waits(pod, container, state))
+    return int(restarts)
+
+
 def encoded(lines: Sequence[Line], options: LogOptions) -> bytes:
     return b"".join((f"{_stamp(line.at)} {line.text}\n" if options.timestamps else f"{line.text}\n").encode()
                     for line in lines)

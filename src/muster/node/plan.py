@@ -1,6 +1,6 @@
-"""What happens next to a pod on a simulated node: one pure decision, the same for every pod.
+"""What happens next to a pod on its node: one pure decision, the same for every pod, simulated or real.
 
-    plan(pod, life, host, now, chance, address) -> Next(life, status, tells, wake_at, ...)
+    plan(pod, life, host, now, means) -> Next(life, status, tells, wake_at, ...)
 
 It goes the way the kubelet does.  One worker a pod pulls and starts its containers one after the other, init
 containers to their end first; nothing is told to the server while the worker is under way, so a pod costs as many
@@ -13,14 +13,12 @@ https://kubernetes.io/docs/concepts/containers/images/#imagepullbackoff
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from ..api.objects import Obj, from_time, is_deleting, name_of, namespace_of, to_time
-from . import images, misfortune, pod_status
-from .behaviour import Behaviour, of_pod
+from . import images, pod_status
 from .commands import KILLED
 from .durations import go_duration
 from .life import (
@@ -42,17 +40,18 @@ from .life import (
     Part,
     Run,
     Verdict,
-    course_of,
     is_critical_change,
     is_restarted,
     parts_of,
 )
+from .means import LONGEST_TEARDOWN_S, Failure, Means
 from .misfortune import Misfortune
 
 LATE_S = 1.0  # a step that comes later than this (the process slept, the node was away) counts from now
 SHOWN_FAILURE_S = 2.0  # ErrImagePull stands this long before ImagePullBackOff
-LONGEST_TEARDOWN_S = 2.0  # of a pod's network, however slowly its containers stop
-RECHECK_SHARE = 0.1  # of a pull: asking the registry whether an image that is here is still the newest
+USUAL_GRACE_S = 30.0
+# What went wrong after the container was made -> the event's reason.
+AFTER_CREATION = {"RunContainerError": "Failed", "PostStartHookError": "FailedPostStartHook"}
 MOST_STEPS = 1000  # in one look; a pod has a few
 
 DEADLINE_EXCEEDED = Verdict("DeadlineExceeded", "Pod was active on the node longer than the specified deadline")
@@ -63,7 +62,6 @@ class Host(NamedTuple):
 
     name: str
     address: str
-    behaviour: Behaviour
     images: Mapping[str, float]  # full name -> when it is (or will be) there
     misfortunes: Sequence[Misfortune] = ()
 
@@ -87,9 +85,9 @@ class Next:
     remove: bool  # nothing is left of a deleted pod: take it out of the cluster
 
 
-def plan(pod: Obj, life: Life, host: Host, now: float, chance: random.Random) -> Next:
-    turn = _Turn(pod, life, host, now, chance)
-    if life.verdict is None or is_deleting(pod):
+def plan(pod: Obj, life: Life, host: Host, now: float, means: Means) -> Next:
+    turn = _Turn(pod, life, host, now, means)
+    if life.verdict is None or is_deleting(pod) or (means.is_reported and not life.has_ended()):
         turn.go_on()
     after = turn.life()
     # The kubelet writes a pod's status between two rounds of its worker: first of all, and when a container ended.
@@ -99,11 +97,12 @@ def plan(pod: Obj, life: Life, host: Host, now: float, chance: random.Random) ->
                 turn.wake_at(), after.gone_at is not None and after.gone_at <= now)
 
 
-def evict(pod: Obj, life: Life, host: Host, now: float, chance: random.Random, verdict: Verdict) -> Next:
+def evict(pod: Obj, life: Life, host: Host, now: float, means: Means, verdict: Verdict) -> Next:
     """The node ends the pod to get its room back: at once, for good, and the pod stays to tell why."""
-    turn = _Turn(pod, life, host, now, chance)
+    turn = _Turn(pod, life, host, now, means)
     turn.fail(verdict, "Warning")
-    turn.sandbox = False
+    if not means.is_reported:
+        turn.sandbox = False
     after = turn.life()
     return Next(after, pod_status.status_of(pod, after, host.address, now), turn.tells, {}, math.inf, False)
 
@@ -111,10 +110,9 @@ def evict(pod: Obj, life: Life, host: Host, now: float, chance: random.Random, v
 class _Turn:
     """One look at one pod: the runs as they change, and what is told on the way."""
 
-    def __init__(self, pod: Obj, life: Life, host: Host, now: float, chance: random.Random):
-        self.pod, self.before, self.host, self.now, self.chance = pod, life, host, now, chance
-        annotations = pod["metadata"].get("annotations")
-        self.behaviour = of_pod(host.behaviour, annotations) if annotations else host.behaviour
+    def __init__(self, pod: Obj, life: Life, host: Host, now: float, means: Means):
+        self.pod, self.before, self.host, self.now = pod, life, host, now
+        self.means = means.towards(pod, host.misfortunes, now)
         self.moment = now  # of the step under way
         self.parts = life.parts
         self.runs = list(life.runs)
@@ -123,7 +121,6 @@ class _Turn:
         self.something_ended = False
         self.tells: list[Telling] = []
         self.pulls: dict[str, float] = {}
-        self.luck = misfortune.luck_of(life.uid, host.misfortunes, now)
         deadline_s = pod["spec"].get("activeDeadlineSeconds")
         self.deadline = life.since + deadline_s if deadline_s is not None else math.inf
 
@@ -136,9 +133,14 @@ class _Turn:
         if is_critical_change(self.before, self.pod) and not is_deleting(self.pod):
             self._take_up_changes()
         if is_deleting(self.pod):
-            self._stop()
+            if self.means.is_reported:
+                self._wind_up(from_time(self.pod["metadata"]["deletionTimestamp"]))
+                if self.stops_at is None and all(run.stage == DONE for run in self.runs):
+                    self.stops_at = self.now
+            else:
+                self._stop()
             return
-        if (self.pod.get("status") or {}).get("phase") in pod_status.PHASE_OVER:
+        if self.verdict is not None or (self.pod.get("status") or {}).get("phase") in pod_status.PHASE_OVER:
             self._give_up()
             return
         for _ in range(MOST_STEPS):
@@ -148,13 +150,13 @@ class _Turn:
                 break
             run = self.runs[place]
             self.moment = run.until if self.now - run.until <= LATE_S else self.now
-            self.sandbox = True
+            self._network(up=True)
             self._step(place, run)
         if self.deadline <= self.now and self.verdict is None and not self._is_over():
             self.fail(DEADLINE_EXCEEDED, "Normal")
         elif self._is_over():
             self._stop_sidecars()
-            self.sandbox = False
+            self._network(up=False)
 
     def wake_at(self) -> float:
         if self.stops_at is not None:
@@ -170,11 +172,17 @@ class _Turn:
         """Is the pod's worker pulling or starting a container?"""
         return any(run.stage in (PULLING, STARTING) for run in self.runs)
 
+    def _network(self, up: bool) -> None:
+        """A simulated pod's network is there when it is needed; a real one's, when that is reported."""
+        if not self.means.is_reported:
+            self.sandbox = up
+
     # The order in which containers run
 
     def _next_due(self) -> int | None:
         """The run whose stage ends first, of those that end by now."""
-        busy, found, earliest = self.is_busy(), None, self.now
+        busy = self.is_busy() or not self.means.has_network(self.sandbox)
+        found, earliest = None, self.now
         for place, run in enumerate(self.runs):
             due = run.until < earliest or (run.until == earliest and found is None)
             if due and not (busy and _needs_worker(run)):
@@ -183,7 +191,7 @@ class _Turn:
 
     def _start_queued(self) -> None:
         """Hands the worker the next container, if it is free and one may start."""
-        while not self.is_busy():
+        while not self.is_busy() and self.means.has_network(self.sandbox):
             place = self._startable()
             if place is None:
                 return
@@ -240,29 +248,21 @@ class _Turn:
         name = images.full_name(part.image)
         there_at = self.pulls.get(name, self.host.images.get(name))
         is_there = there_at is not None and there_at <= moment
-        if is_there and part.pull_policy != "Always" and not self.luck.pull_fails:
+        if is_there and part.pull_policy != "Always" and not self.means.pulls_anyway:
             self._tell(part, "Normal", "Pulled", f'Container image "{part.image}" already present on machine')
             self._to_start(place, run)
         elif part.pull_policy == "Never" and not is_there:
             self._never_pulled(place, run)
         else:
             self._tell(part, "Normal", "Pulling", f'Pulling image "{part.image}"')
-            if there_at is not None and not is_there:  # another pod of the node is pulling it
-                took, until = 0.001, there_at
-            else:
-                took = self.behaviour.pull.draw(self.chance) * (RECHECK_SHARE if is_there else self.luck.pull_times)
-                until = moment + took
-                if not is_there and not self._pull_fails(part):
-                    self.pulls[name] = until
-            self.runs[place] = run._replace(stage=PULLING, until=until, pull_began=moment, pull_took=took)
+            after = self.means.pull(part, run, moment, is_there, there_at)
+            if there_at is None and after.until < math.inf and not self.means.pull_failure(part, run):
+                self.pulls[name] = after.until
+            self.runs[place] = after
 
     def _end_pull(self, place: int, run: Run) -> None:
         part = self.parts[place]
-        if self._pull_fails(part):
-            if images.is_missing(part.image, self.behaviour.missing):
-                why = f'rpc error: code = NotFound desc = {images.not_found_message(part.image)}'
-            else:
-                why = f'rpc error: code = Unknown desc = {images.failed_message(part.image, misfortune.PULL_FAILED)}'
+        if why := self.means.pull_failure(part, run):
             self._tell(part, "Warning", "Failed", f'Failed to pull image "{part.image}": {why}')
             self._tell(part, "Warning", "Failed", "Error: ErrImagePull")
             self.runs[place] = run._replace(
@@ -270,12 +270,10 @@ class _Turn:
                 failed_pulls=run.failed_pulls + 1)
             return
         took, waited = go_duration(run.pull_took), go_duration(self.moment - run.pull_began)
+        size = run.report.size or images.size_bytes(part.image)
         self._tell(part, "Normal", "Pulled", f'Successfully pulled image "{part.image}" in {took} ({waited} including '
-                                             f'waiting). Image size: {images.size_bytes(part.image)} bytes.')
+                                             f'waiting). Image size: {size} bytes.')
         self._to_start(place, run)
-
-    def _pull_fails(self, part: Part) -> bool:
-        return self.luck.pull_fails or images.is_missing(part.image, self.behaviour.missing)
 
     def _after_failed_pull(self, place: int, run: Run) -> None:
         part = self.parts[place]
@@ -316,8 +314,7 @@ class _Turn:
         if self.parts[place].breaks_non_root:
             self._refuse_root(place, run)
             return
-        until = self.moment + self.behaviour.start.draw(self.chance)
-        self.runs[place] = run._replace(stage=STARTING, until=until, failed_pulls=0)
+        self.runs[place] = self.means.start(self.parts[place], run, self.moment)
 
     def _refuse_root(self, place: int, run: Run) -> None:
         part, pod = self.parts[place], self.pod
@@ -328,20 +325,34 @@ class _Turn:
                                         waiting=("CreateContainerConfigError", why))
 
     def _start(self, place: int, run: Run) -> None:
-        part, moment = self.parts[place], self.moment
+        part = self.parts[place]
+        if (failure := self.means.start_failure(run)) is not None:
+            self._failed_to_start(place, run, failure)
+            return
         self._tell(part, "Normal", "Created", f"Created container: {part.name}")
         self._tell(part, "Normal", "Started", f"Started container {part.name}")
-        restarts = run.restarts + (run.ended is not None)
-        course = misfortune.CRASH if self.luck.crashes else course_of(self.pod, part, restarts)
-        probed = part.readiness_s is not None
-        started_at = moment + (part.startup_s or 0.0)
-        ready_at = (max(started_at, moment + (part.readiness_s or 0.0))
-                    + self.behaviour.ready_range(probed).draw(self.chance))
-        if ready_at == math.inf and probed:
+        run = run._replace(restarts=run.attempt)
+        run = self.means.running(self.pod, part, run, self.moment)
+        if run.ready_at == math.inf and part.readiness_s is not None and not self.means.is_reported:
             self._tell(part, "Warning", "Unhealthy", "Readiness probe failed: ")
-        run = run._replace(stage=RUNNING, waiting=None, restarts=restarts, began=moment, started_at=started_at,
-                           ready_at=ready_at, exit_at=moment + course.lasts_s, course=course)
-        self.runs[place] = run._replace(until=_next_of(run, moment))
+        self.runs[place] = run._replace(until=_next_of(run, self.moment))
+
+    def _failed_to_start(self, place: int, run: Run, failure: Failure) -> None:
+        """What could not be made is tried again; what was made, and then did not start, counts as a run that failed."""
+        part = self.parts[place]
+        if failure.reason not in AFTER_CREATION:
+            self._tell(part, "Warning", "Failed", f"Error: {failure.message}")
+            self.runs[place] = run._replace(stage=UNPULLABLE, until=self.moment + FIRST_BACKOFF_S, failed_pulls=0,
+                                            waiting=(failure.reason, failure.message))
+            return
+        self._tell(part, "Normal", "Created", f"Created container: {part.name}")
+        self._tell(part, "Warning", AFTER_CREATION[failure.reason],
+                   failure.message if failure.reason == "PostStartHookError" else f"Error: {failure.message}")
+        self._end(place, run._replace(restarts=run.attempt, began=run.exit_at, exit_at=math.inf),
+                  run.course.exit_code, run.course.reason)
+        if is_restarted(part, self.pod, run.course.exit_code):
+            self.runs[place] = self.runs[place]._replace(
+                stage=EXITED, until=self.moment + SHOWN_FAILURE_S, waiting=(failure.reason, failure.message))
 
     def _run_on(self, place: int, run: Run) -> None:
         if self.moment < run.exit_at:
@@ -352,9 +363,12 @@ class _Turn:
             self._tell(part, "Warning", "Unhealthy", "Liveness probe failed: ")
             self._tell(part, "Normal", "Killing", f"Container {part.name} failed liveness probe, will be restarted")
         self._end(place, run, run.course.exit_code, run.course.reason)
-        if is_restarted(part, self.pod, run.course.exit_code):
+        if run.report.again:  # it was stopped to be started as it reads now
+            self.runs[place] = self.runs[place]._replace(stage=QUEUED, failed_pulls=0)
+        elif is_restarted(part, self.pod, run.course.exit_code) and not (
+                part.role == SIDECAR and self._is_over()):
             self.runs[place] = self.runs[place]._replace(
-                stage=EXITED, until=self.moment + self.behaviour.start.draw(self.chance))
+                stage=EXITED, until=self.moment + self.means.restart_pause_s())
 
     def _restart(self, place: int, run: Run) -> None:
         """At once the first time, and then after ever longer waits, until it has run for ten minutes."""
@@ -374,12 +388,51 @@ class _Turn:
     def _end(self, place: int, run: Run, exit_code: int, reason: str = "") -> None:
         self.something_ended = True
         ended = {
-            "containerID": pod_status.container_id(self.before.uid, self.parts[place].name, run.restarts),
-            "exitCode": exit_code, "finishedAt": to_time(self.moment),
+            "containerID": run.report.id or pod_status.container_id(self.before.uid, self.parts[place].name,
+                                                                    run.restarts),
+            "exitCode": exit_code, "finishedAt": to_time(min(self.moment, run.exit_at)),
             "reason": reason or ("Completed" if exit_code == 0 else "Error"), "startedAt": to_time(run.began),
         }
+        if run.report.message:
+            ended["message"] = run.report.message
         self.runs[place] = run._replace(stage=DONE, until=math.inf, waiting=None, ended=ended, before=run.ended,
                                         finished=self.moment)
+
+    def _wind_up(self, allowed_until: float) -> None:
+        """What runs is told to stop, sidecars after the rest and the last one first; their ends are reported.
+
+        https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/#pod-termination
+        """
+        self.moment = self.now
+        for _ in range(MOST_STEPS):
+            place = next((place for place, run in enumerate(self.runs)
+                          if run.stage in (RUNNING, STARTING) and run.until <= self.now), None)
+            if place is None:
+                break
+            self._step(place, self.runs[place])
+        was_over = self.verdict is not None or self._is_over()
+        for place, run in enumerate(self.runs):
+            if run.stage not in (RUNNING, STARTING, DONE):
+                ended = run.ended or (None if was_over else pod_status.NEVER_FOUND)
+                self.runs[place] = run._replace(stage=DONE, until=math.inf, waiting=None, ended=ended)
+        first = [place for place, part in enumerate(self.parts)
+                 if part.role != SIDECAR and self.runs[place].stage in (RUNNING, STARTING)]
+        last = [place for place, run in enumerate(self.runs) if run.stage == RUNNING][-1:]
+        for place in first or last:
+            self._tell_to_stop(place, allowed_until, f"Stopping container {self.parts[place].name}")
+
+    def _tell_to_stop(self, place: int, by: float, why: str, again: bool = False) -> None:
+        """A real container's end takes until it is reported, or until the grace period is over."""
+        run = self.runs[place]
+        if run.stage == RUNNING:
+            if run.report.stop_by == math.inf:
+                self._tell(self.parts[place], "Normal", "Killing", why)
+            self.runs[place] = run._replace(
+                report=run.report._replace(stop_by=min(by, run.report.stop_by), again=again))
+
+    def _grace_s(self) -> float:
+        said = self.pod["spec"].get("terminationGracePeriodSeconds")
+        return float(said) if said is not None else USUAL_GRACE_S
 
     def _stop_running(self, exit_code: int | None = None) -> None:
         for place, run in enumerate(self.runs):
@@ -387,6 +440,9 @@ class _Turn:
                 self._end(place, run, run.course.stop_code if exit_code is None else exit_code)
 
     def _stop_sidecars(self) -> None:
+        if self.means.is_reported:
+            self._wind_up(self.now + self._grace_s())
+            return
         for place, (part, run) in enumerate(zip(self.parts, self.runs, strict=True)):
             if part.role == SIDECAR and run.stage == RUNNING:
                 self._tell(part, "Normal", "Killing", f"Stopping container {part.name}")
@@ -398,12 +454,18 @@ class _Turn:
         self.moment = self.now
         self.verdict = verdict
         self.tells.append(Telling(type_, *verdict))
+        if self.means.is_reported:
+            self._wind_up(self.now + self._grace_s())
+            return
         self._tell_stopping()
         self._stop_running(KILLED)
         self.runs = [run._replace(stage=DONE, until=math.inf) for run in self.runs]
 
     def _give_up(self) -> None:
-        """Somebody else has called the pod failed: what still runs is stopped."""
+        """It has failed as a whole, or somebody else has called it so: what still runs is stopped."""
+        if self.means.is_reported:
+            self._wind_up(self.now + self._grace_s())
+            return
         self._tell_stopping()
         self._stop_running()
         self.runs = [run._replace(stage=DONE, until=math.inf) for run in self.runs]
@@ -420,12 +482,12 @@ class _Turn:
         if self.stops_at is None:
             self._tell_stopping()
             runs_on = any(run.stage == RUNNING for run in self.runs)
-            self.stops_at = self.now + (self.behaviour.stop.draw(self.chance) if runs_on else 0.0)
+            self.stops_at = self.now + (self.means.stop_s() if runs_on else 0.0)
         if self.gone_at is None:
             self.stops_at = max(min(self.stops_at, allowed_until), min(self.now, self.stops_at))
             if self.stops_at <= self.now:
                 self._end_all(killed=self.stops_at == allowed_until)
-                teardown_s = min(self.behaviour.stop.draw(self.chance) / 2, LONGEST_TEARDOWN_S) if self.sandbox else 0.0
+                teardown_s = min(self.means.stop_s() / 2, LONGEST_TEARDOWN_S) if self.sandbox else 0.0
                 self.gone_at = self.now + teardown_s
         if self.gone_at is not None and self.gone_at <= self.now:
             self.sandbox = False
@@ -449,14 +511,21 @@ class _Turn:
             run = self.runs[place] if place < len(self.runs) else Run()
             if place < len(self.parts) and self.parts[place].image != part.image:
                 if run.stage == RUNNING:
-                    self._tell(part, "Normal", "Killing",
-                               f"Container {part.name} definition changed, will be restarted")
-                    self._end(place, run, run.course.stop_code)
-                    run = self.runs[place]
-                if run.stage != DONE or run.ended is not None:
+                    run = self._changed(place, run)
+                if run.stage != RUNNING and (run.stage != DONE or run.ended is not None):
                     run = run._replace(stage=QUEUED, until=math.inf, failed_pulls=0)
             runs.append(run)
         self.parts, self.runs = parts, runs
+
+    def _changed(self, place: int, run: Run) -> Run:
+        part = self.parts[place]
+        why = f"Container {part.name} definition changed, will be restarted"
+        if self.means.is_reported:
+            self._tell_to_stop(place, self.now + self._grace_s(), why, again=True)
+        else:
+            self._tell(part, "Normal", "Killing", why)
+            self._end(place, run, run.course.stop_code)
+        return self.runs[place]
 
     def _tell(self, part: Part, type_: Literal["Normal", "Warning"], reason: str, message: str) -> None:
         self.tells.append(Telling(type_, reason, message, part.path))

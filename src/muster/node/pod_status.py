@@ -69,7 +69,7 @@ def _refused(old: Obj, life: Life) -> Obj:
 def phase_of(pod: Obj, life: Life, now: float) -> str:
     """https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-phase"""
     if life.verdict is not None:
-        return "Failed"
+        return "Running" if any(run.stage == RUNNING for run in life.runs) else "Failed"
     policy = pod["spec"].get("restartPolicy") or "Always"
     ended_for_good = life.gone_at is not None
     apps = []
@@ -86,7 +86,8 @@ def phase_of(pod: Obj, life: Life, now: float) -> str:
             return "Pending"
     if any(run.stage != RUNNING and run.ended is None for run in apps):
         return "Pending"
-    if any(run.stage == RUNNING for run in apps):
+    if any(run.stage == RUNNING for part, run in zip(life.parts, life.runs, strict=True)
+           if part.role in (APP, SIDECAR)):
         return "Running"
     if ended_for_good:
         return "Succeeded" if all(_is_complete(run) for run in apps) else "Failed"
@@ -109,9 +110,9 @@ def _container_status(part: Part, run: Run, uid: str, creating: str, now: float)
     else:
         reason, message = run.waiting or (creating, "")
         state = {"waiting": {"message": message, "reason": reason} if message else {"reason": reason}}
-    status: Obj = {"containerID": container_id(uid, part.name, run.restarts)} if has_run else {}
-    status["image"] = images.full_name(part.image) if has_run else part.image
-    status["imageID"] = images.image_id(part.image) if has_run else ""
+    status: Obj = {"containerID": run.report.id or container_id(uid, part.name, run.restarts)} if has_run else {}
+    status["image"] = run.report.image or images.full_name(part.image) if has_run else part.image
+    status["imageID"] = run.report.image_id or images.image_id(part.image) if has_run else ""
     status["lastState"] = {"terminated": last} if last is not None else {}
     status["name"] = part.name
     status["ready"] = _is_complete(run) if part.role == INIT else run.is_ready(now) and part.role != EPHEMERAL

@@ -1,0 +1,156 @@
+"""The real nodes of this machine: made when a cluster starts, taken over where they were left, and taken away.
+
+    <data>/nodes.json     the cluster's tag, its network and its nodes: what there is to take over or to clean
+    <data>/nodes/<node>   images, volumes and logs of a node                 /run/muster/<tag>/<node>   its sockets
+
+Taking away leaves no process, namespace, bridge, rule, mount or cgroup; images and logs stay in the data directory.
+"""
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from ..api.errors import BadRequest
+from ..api.logs import LogOptions
+from ..api.objects import Obj
+from ..client.client import Client
+from ..client.mirror import Mirror
+from ..clock import Clock
+from ..control.plan import Tell
+from . import network_namespace
+from .agent import Agent
+from .containerd import Containerd, check_host, clean_up
+from .network_namespace import Fabric, Unusable
+
+MOST_NODES = 50
+STATE = Path("/run/muster")
+__all__ = ["LocalNodes", "Unusable", "Wanted", "clean"]
+
+
+class Wanted(NamedTuple):
+    """What `muster up` was asked for."""
+
+    nodes: int | None  # None: as many as there were, or 1
+    cidr: str = ""
+    archives: Sequence[Path] = ()
+    replaced: Sequence[tuple[str, str]] = ()  # images: pattern, and what takes its place
+
+
+def tag_of(data: Path) -> str:
+    return hashlib.sha256(str(data.resolve()).encode()).hexdigest()[:6]
+
+
+def node_name(number: int) -> str:
+    return f"node-{number}"
+
+
+class LocalNodes:
+    def __init__(self, fabric: Fabric, agents: list[Agent], data: Path):
+        self.fabric, self.agents = fabric, {agent.name: agent for agent in agents}
+        self._data = data
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            for agent in self.agents.values():
+                group.create_task(agent.run(), name=agent.name)
+
+    def logs(self, pod: Obj, options: LogOptions) -> AsyncIterator[bytes]:
+        agent = self.agents.get(pod["spec"].get("nodeName", ""))
+        if agent is None:
+            raise BadRequest(f"pod {pod['metadata']['name']} is on no node of this machine")
+        return agent.logs(pod, options)
+
+    async def take_down(self) -> None:
+        await asyncio.gather(*(agent.take_down() for agent in self.agents.values()))
+        await clean(self._data)
+
+
+async def prepare(data: Path, wanted: Wanted, client: Client, mirror: Mirror, clock: Clock,
+                  tell: Callable[[Tell], None]) -> LocalNodes:
+    """Every node's runtime answers.  Raises Unusable, and leaves nothing."""
+    await check_host()
+    tag = tag_of(data)
+    before = _record(data)
+    count = wanted.nodes if wanted.nodes is not None else len(before.get("nodes", ())) or 1
+    if count > MOST_NODES:
+        raise Unusable(f"--nodes {count}: at most {MOST_NODES} real nodes live on one machine")
+    fabric = await network_namespace.choose(tag, wanted.cidr, before.get("cidr", ""))
+    if before and (before.get("cidr") != fabric.cidr or len(before["nodes"]) > count):
+        await clean(data)  # what runs now is not what is wanted: the pods start anew
+    numbers = range(1, count + 1)
+    _write_record(data, fabric, [node_name(number) for number in numbers])
+    try:
+        await network_namespace.build_fabric(fabric)
+        agents = []
+        for number in numbers:
+            await network_namespace.build_node(fabric, node_name(number), number, numbers)
+            agents.append(_agent(data, fabric, number, wanted, client, mirror, clock, tell))
+        await asyncio.gather(*(agent.prepare(wanted.archives) for agent in agents))
+    except network_namespace.CommandFailed as error:
+        await clean(data)
+        raise Unusable(f"the network of the nodes can not be made: {error}") from None
+    except Unusable:
+        await clean(data)
+        raise
+    return LocalNodes(fabric, agents, data)
+
+
+def _agent(data: Path, fabric: Fabric, number: int, wanted: Wanted, client: Client, mirror: Mirror, clock: Clock,
+           tell: Callable[[Tell], None]) -> Agent:
+    name = node_name(number)
+    folder, state = data / "nodes" / name, STATE / fabric.tag / name
+    folder.mkdir(mode=0o711, parents=True, exist_ok=True)
+    mirrors = data / "registries"
+    containerd = Containerd(name, fabric.namespace_path(name), fabric.node_address(number), fabric.pod_cidr(number),
+                            folder, state, mirrors if mirrors.is_dir() else None)
+    return Agent(name, number, fabric, containerd, client, mirror, clock, tell, folder=folder,
+                 replaced=wanted.replaced)
+
+
+async def clean(data: Path) -> bool:
+    """Takes away what a cluster's real nodes left on this machine.  Was there anything to look for?"""
+    before = _record(data)
+    if not before:
+        return False
+    fabric = Fabric(before["tag"], before["cidr"])
+    folders = [data / "nodes" / name for name in before["nodes"]]
+    await clean_up(fabric.tag, STATE / fabric.tag, folders)
+    for number, name in enumerate(before["nodes"], 1):
+        await network_namespace.remove_node(fabric, name, number)
+        shutil.rmtree(data / "nodes" / name / "cni" / "addresses", ignore_errors=True)
+    await network_namespace.remove_fabric(fabric)
+    with contextlib.suppress(OSError):
+        STATE.rmdir()
+    return True
+
+
+def is_left(data: Path) -> bool:
+    """Do nodes of a cluster that is not running any more still stand?"""
+    before = _record(data)
+    return bool(before) and (bool(network_namespace.left_behind(before["tag"]))
+                             or (STATE / before["tag"]).exists())
+
+
+def had_nodes(data: Path) -> bool:
+    return bool(_record(data))
+
+
+def _record(data: Path) -> Obj:
+    try:
+        said = json.loads((data / "nodes.json").read_text())
+        return {"tag": str(said["tag"]), "cidr": str(said["cidr"]), "nodes": [str(one) for one in said["nodes"]]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _write_record(data: Path, fabric: Fabric, nodes: list[str]) -> None:
+    fresh = data / "nodes.json.new"
+    fresh.write_text(json.dumps({"tag": fabric.tag, "cidr": fabric.cidr, "nodes": nodes}))
+    os.replace(fresh, data / "nodes.json")

@@ -1,0 +1,154 @@
+"""The network under real nodes: a bridge on the host, and for each node a network namespace of its own on it.
+
+    10.88.0.0/16   the cluster          10.88.0.1     the host, on the bridge
+    10.88.0.0/24   the nodes            10.88.0.N+1   node N, its eth0
+    10.88.N.0/24   the pods of node N   10.88.N.1     node N, on the bridge of its pods (made by CNI)
+
+Each node knows a plain route to the pods of every other one; what leaves the cluster is masqueraded by the host.
+So a node has its own address, host ports, rules and interfaces, as if it were a machine.  All names hold the
+cluster's tag: whatever was left behind is found by it, and taken away.  What pods see of Services and names is not
+here but in network/.
+"""
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from .host_command import CommandFailed, attempt, run
+
+__all__ = ["CommandFailed"]
+
+CANDIDATES = tuple(f"10.{second}.0.0/16" for second in range(88, 120))
+MOST_NODES = 250
+NAMESPACES = Path("/run/netns")
+
+
+class Unusable(Exception):
+    """The host's network can not be used so; the message says what to change."""
+
+
+class Fabric(NamedTuple):
+    tag: str  # of the cluster: six hexadecimal digits
+    cidr: str  # a /16
+
+    @property
+    def bridge(self) -> str:
+        return f"muster{self.tag}"
+
+    @property
+    def table(self) -> str:
+        return f"muster_{self.tag}"
+
+    @property
+    def gateway(self) -> str:
+        return f"{self._stem}.0.1"
+
+    @property
+    def _stem(self) -> str:
+        return ".".join(self.cidr.split(".")[:2])
+
+    def node_address(self, number: int) -> str:
+        return f"{self._stem}.0.{number + 1}"
+
+    def pod_cidr(self, number: int) -> str:
+        return f"{self._stem}.{number}.0/24"
+
+    def veth(self, number: int) -> str:
+        return f"m{self.tag}n{number}"
+
+    def namespace(self, node: str) -> str:
+        return f"muster-{self.tag}-{node}"
+
+    def namespace_path(self, node: str) -> Path:
+        return NAMESPACES / self.namespace(node)
+
+
+async def choose(tag: str, asked: str, last: str) -> Fabric:
+    """The cluster's network: the one asked for, else the one it had, else the first that is free.  Raises Unusable."""
+    taken = await _taken(f"muster{tag}")
+    if asked:
+        try:
+            network = ipaddress.ip_network(asked)
+        except ValueError as error:
+            raise Unusable(f"--cluster-cidr {asked}: {error}") from None
+        if network.version != 4 or network.prefixlen != 16:
+            raise Unusable(f"--cluster-cidr {asked}: a network of 16 bits is needed, such as 10.88.0.0/16")
+        if (other := _overlapping(asked, taken)) is not None:
+            raise Unusable(f"--cluster-cidr {asked}: {other} is in use on this machine; choose another one")
+        return Fabric(tag, asked)
+    for cidr in (last, *CANDIDATES) if last else CANDIDATES:
+        if _overlapping(cidr, taken) is None:
+            return Fabric(tag, cidr)
+    raise Unusable("every network from 10.88.0.0/16 to 10.119.0.0/16 is in use on this machine; "
+                   "name a free one with --cluster-cidr")
+
+
+async def _taken(own: str) -> list[str]:
+    """The networks that this machine has routes to, but for the default route and our own."""
+    routes = json.loads(await run("ip", "-json", "-4", "route", "show", "table", "all"))
+    ours = {route.get("gateway") for route in routes if route.get("dev") == own} - {None}
+    return sorted({route["dst"] for route in routes if route.get("dev") != own and route["dst"] != "default"
+                   and route.get("type") not in ("broadcast", "multicast") and route.get("gateway") not in ours})
+
+
+def _overlapping(cidr: str, taken: Iterable[str]) -> str | None:
+    wanted = ipaddress.ip_network(cidr)
+    return next((one for one in taken if wanted.overlaps(ipaddress.ip_network(one, strict=False))), None)
+
+
+async def build_fabric(fabric: Fabric) -> None:
+    """The host's side.  What is there already stays."""
+    await attempt("ip", "link", "add", fabric.bridge, "type", "bridge")
+    await run("ip", "link", "set", fabric.bridge, "up")
+    await run("ip", "addr", "replace", f"{fabric.gateway}/24", "dev", fabric.bridge)
+    Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
+    await run("nft", "-f", "-", given=(
+        f"add table ip {fabric.table}\ndelete table ip {fabric.table}\n"
+        f"table ip {fabric.table} {{\n"
+        "  chain postrouting {\n    type nat hook postrouting priority srcnat;\n"
+        f"    ip saddr {fabric.cidr} ip daddr != {fabric.cidr} masquerade\n  }}\n"
+        "}\n"))
+
+
+async def build_node(fabric: Fabric, node: str, number: int, numbers: Iterable[int]) -> None:
+    """A node's namespace, its address and its routes to the pods of the other `numbers`.  What is there stays."""
+    namespace, veth, address = fabric.namespace(node), fabric.veth(number), fabric.node_address(number)
+    if not fabric.namespace_path(node).exists():
+        await run("ip", "netns", "add", namespace)
+    if not await attempt("ip", "-netns", namespace, "link", "show", "eth0"):
+        await attempt("ip", "link", "delete", veth)
+        await run("ip", "link", "add", veth, "type", "veth", "peer", "name", "eth0", "netns", namespace)
+    await run("ip", "link", "set", veth, "master", fabric.bridge, "up")
+    lines = ["link set lo up", f"addr replace {address}/24 dev eth0", "link set eth0 up",
+             f"route replace default via {fabric.gateway}"]
+    lines += [f"route replace {fabric.pod_cidr(other)} via {fabric.node_address(other)}"
+              for other in numbers if other != number]
+    await run("ip", "-netns", namespace, "-batch", "-", given="\n".join(lines) + "\n")
+    await run("nsenter", f"--net={fabric.namespace_path(node)}", "sh", "-c",
+              "echo 1 > /proc/sys/net/ipv4/ip_forward; "
+              "! test -e /proc/sys/net/bridge/bridge-nf-call-iptables || "
+              "echo 1 > /proc/sys/net/bridge/bridge-nf-call-iptables")
+    await run("ip", "route", "replace", fabric.pod_cidr(number), "via", address)
+
+
+async def remove_node(fabric: Fabric, node: str, number: int) -> None:
+    await attempt("ip", "netns", "delete", fabric.namespace(node))
+    await attempt("ip", "link", "delete", fabric.veth(number))
+    await attempt("ip", "route", "delete", fabric.pod_cidr(number))
+
+
+async def remove_fabric(fabric: Fabric) -> None:
+    await attempt("nft", "delete", "table", "ip", fabric.table)
+    await attempt("ip", "link", "delete", fabric.bridge)
+
+
+def left_behind(tag: str) -> list[str]:
+    """The namespaces of this cluster that are there."""
+    stem = f"muster-{tag}-"
+    try:
+        return sorted(path.name for path in NAMESPACES.iterdir() if path.name.startswith(stem))
+    except OSError:
+        return []

@@ -1,0 +1,135 @@
+"""A cluster of real nodes as tests drive it, and the pods they run on it."""
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+KUBECTL = os.environ.get("KUBECTL") or shutil.which("kubectl")
+PATIENCE_S = 60
+WAITS = "trap 'exit 0' TERM; while :; do sleep 0.1; done"
+
+
+class Nodes:
+    """A server with real nodes, and a kubectl that talks to it."""
+
+    def __init__(self, data_dir, *arguments):
+        self.data_dir, self.arguments = data_dir, arguments
+        self.kubeconfig = data_dir / "kubeconfig"
+
+    def up(self, *more):
+        return self.muster("up", "--runtime", "containers", "--detach", *self.arguments, *more)
+
+    def down(self):
+        return self.muster("down")
+
+    @property
+    def pid(self):
+        return json.loads((self.data_dir / "server.json").read_text())["pid"]
+
+    @property
+    def tag(self):
+        return json.loads((self.data_dir / "nodes.json").read_text())["tag"]
+
+    def muster(self, *arguments, fails=False):
+        done = subprocess.run([sys.executable, "-m", "muster", *map(str, arguments), "--data-dir", str(self.data_dir)],
+                              capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+        assert (done.returncode != 0) == fails, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stderr, done.stderr
+        return done.stdout + done.stderr
+
+    def kubectl(self, *arguments, given=None, fails=False, within_s=PATIENCE_S):
+        if isinstance(given, dict | list):
+            given = json.dumps(given)
+        done = subprocess.run([KUBECTL, *map(str, arguments)], input=given, capture_output=True, text=True,
+                              timeout=within_s, env=self.environment, check=False)
+        assert (done.returncode != 0) == fails, f"kubectl {arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done.stdout + (done.stderr if fails else "")
+
+    def start(self, *arguments, **more):
+        return subprocess.Popen([KUBECTL, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                text=True, env=self.environment, **more)
+
+    @property
+    def environment(self):
+        return {**os.environ, "KUBECONFIG": str(self.kubeconfig), "HOME": str(self.data_dir)}
+
+    def leftovers(self):
+        """What of it is on the machine."""
+        tag, found = self.tag, []
+        found += [f"namespace {path.name}" for path in Path("/run/netns").glob(f"muster-{tag}-*")]
+        found += [f"link {name}" for name in os.listdir("/sys/class/net") if tag in name]
+        tables = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True).stdout
+        found += [f"rules {line}" for line in tables.splitlines() if tag in line]
+        found += [f"mount {line.split()[4]}" for line in Path("/proc/self/mountinfo").read_text().splitlines()
+                  if str(self.data_dir) in line or f"/run/muster/{tag}" in line]
+        found += [f"cgroup {path}" for path in Path("/sys/fs/cgroup").glob(f"**/muster-{tag}")]
+        found += [f"state {path}" for path in Path("/run/muster").glob(tag)]
+        routes = subprocess.run(["ip", "route"], capture_output=True, text=True, check=True).stdout
+        found += [f"route {line}" for line in routes.splitlines() if tag in line]
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            except OSError:
+                continue
+            if words.startswith(("containerd", "/usr/bin/containerd")) and (str(self.data_dir) in words
+                                                                           or f"/run/muster/{tag}" in words):
+                found.append(f"process {words}")
+        return found
+
+
+class Space:
+    """A namespace of its own for one test."""
+
+    def __init__(self, nodes, name):
+        self.nodes, self.name = nodes, name
+
+    def kubectl(self, *arguments, **more):
+        return self.nodes.kubectl("-n", self.name, *arguments, **more)
+
+    def start(self, *arguments, **more):
+        return self.nodes.start("-n", self.name, *arguments, **more)
+
+    def apply(self, *objects):
+        for one in objects:
+            self.kubectl("apply", "-f", "-", given=one)
+
+    def get(self, kind, name):
+        return json.loads(self.kubectl("get", kind, name, "-o", "json"))
+
+    def until(self, name, holds, kind="pod", within_s=30.0):
+        """Asks until it is so: these are real processes, and take real time."""
+        deadline = time.monotonic() + within_s
+        while True:
+            seen = self.get(kind, name)
+            if holds(seen):
+                return seen
+            assert time.monotonic() < deadline, f"{name}: {json.dumps(seen.get('status'), indent=1)}\n{self.events(name)}"
+            time.sleep(0.1)
+
+    def ready(self, name, within_s=30):
+        self.kubectl("wait", f"pod/{name}", "--for=condition=Ready", f"--timeout={within_s}s")
+
+    def ended(self, name, within_s=30.0):
+        return self.until(name, lambda pod: pod["status"]["phase"] in ("Succeeded", "Failed"), within_s=within_s)
+
+    def logs(self, name, *more):
+        return self.kubectl("logs", name, *more)
+
+    def events(self, name):
+        """ "Normal Started Started container c", the oldest first."""
+        listed = json.loads(self.kubectl("get", "events", "-o", "json", "--field-selector", f"involvedObject.name={name}"))
+        return [f"{one['type']} {one['reason']} {one['message']}"
+                for one in sorted(listed["items"], key=lambda one: (one["firstTimestamp"], one["metadata"]["name"]))]
+
+
+def pod(name="web", *containers, **spec):
+    """A pod that ends quickly when it is told to."""
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
+            "spec": {"terminationGracePeriodSeconds": 1, "containers": list(containers), **spec}}
+
+
+def shell(script, name="app", **more):
+    return {"name": name, "image": "busybox", "imagePullPolicy": "IfNotPresent", "command": ["sh", "-c", script], **more}
