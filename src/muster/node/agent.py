@@ -104,7 +104,8 @@ class Agent:
     async def run(self) -> None:
         await self._mirror.synced()
         await self._register()
-        await self._list_at_start()
+        while not await self._list_at_start():
+            await asyncio.sleep(BACK_AFTER_S)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.fleet.run(), name=f"fleet of {self.name}")
@@ -258,8 +259,18 @@ class Agent:
 
     # ------------------------------------------------------------------ what the runtime tells
 
-    async def _list_at_start(self) -> None:
-        """All that the runtime has; what belongs to no pod of this node goes."""
+    async def _list_at_start(self) -> bool:
+        """All that the runtime has; what belongs to no pod of this node goes.  False where it does not answer."""
+        try:
+            await self._list_all()
+        except RuntimeFailed as error:
+            log.info("%s: %s", self.name, error)
+            return False
+        return True
+
+    async def _list_all(self) -> None:
+        self._found.clear()
+        self._found_containers.clear()
         listed = await self.runtime.call("ListPodSandbox")
         mine = {uid_of(pod) for pod in self._mirror.on_node(self.name).values()}
         for one in listed.items:
@@ -304,12 +315,15 @@ class Agent:
     async def _relist_for_ever(self) -> None:
         while True:
             await asyncio.sleep(RELIST_S)
-            try:
-                await self._relist()
-            except RuntimeFailed as error:
-                log.info("%s: %s", self.name, error)
+            await self._relist()
 
     async def _relist(self) -> None:
+        try:
+            await self._compare()
+        except RuntimeFailed as error:
+            log.info("%s: %s", self.name, error)
+
+    async def _compare(self) -> None:
         """What was not heard: containers that have ended, sandboxes that are gone."""
         listed = await self.runtime.call("ListContainers")
         states = {one.id: one.state for one in listed.containers}
