@@ -9,7 +9,9 @@ installed loads this module with every pytest run, so it imports nothing before 
 """
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,7 +19,7 @@ import pytest
 if TYPE_CHECKING:
     from .testing import Cluster
 
-WORDS = ("nodes", "pools", "virtual", "start", "seed", "behaviour")
+WORDS = ("nodes", "pools", "virtual", "start", "seed", "behaviour", "record")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -26,6 +28,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--muster-pool", action="append", metavar="NAME=N[,cpu=8,...]",
                     help="a pool of nodes, as `muster up --pool` takes it")
     group.addoption("--muster-kubectl", metavar="PATH", help="the kubectl that cluster.kubectl() runs")
+    group.addoption("--muster-record", metavar="DIR", help=(
+        "keep the history of each test's cluster in a file there, for `muster history list|diff|serve FILE`"))
     parser.addini("muster_nodes", "nodes of a cluster that says nothing else")
     parser.addini("muster_pools", "pools of nodes, one a line, as `muster up --pool` takes them", type="linelist")
     parser.addini("muster_kubectl", "the kubectl that cluster.kubectl() runs")
@@ -46,6 +50,9 @@ def muster_cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
             raise pytest.UsageError(f"{request.node.nodeid}: @pytest.mark.muster does not know {what}; "
                                     f"it takes {', '.join(f'{word}=' for word in WORDS)}")
         said |= marker.kwargs
+    if directory := request.config.getoption("--muster-record"):
+        Path(directory).mkdir(parents=True, exist_ok=True)
+        said.setdefault("record", Path(directory, re.sub(r"[^\w.-]+", "_", request.node.nodeid)[-200:] + ".rec"))
     with _cluster(request.config, said) as cluster:
         yield cluster
 

@@ -3,6 +3,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import shutil
 import ssl
 import threading
 import urllib.request
@@ -11,7 +13,8 @@ from datetime import UTC, datetime
 import pytest
 
 from muster.api.errors import ApiError, BadRequest, NotFound
-from muster.testing import Cluster, KubectlNotFound, NotYet
+from muster.store.recorded import Entry, RecordingFile, check
+from muster.testing import Cluster, KubectlFailed, KubectlNotFound, NotYet
 
 
 def deployment(name="web", replicas=3, image="nginx:1.27"):
@@ -260,3 +263,61 @@ def test_the_same_seed_tells_the_same_story():
             return [pod["metadata"]["name"] for pod in cluster.list("pods")]
 
     assert names(1) == names(1) != names(2)
+
+
+def test_the_same_seed_leaves_the_same_recording(tmp_path):
+    def story(name, seed=3):
+        with Cluster(nodes=2, virtual=True, seed=seed, record=tmp_path / name) as cluster:
+            cluster.apply(deployment())
+            cluster.advance("1m")
+            cluster.apply(deployment(image="nginx:1.28"))
+            cluster.wait_for("deploy/web", "Available")
+            cluster.advance("10m")
+        file = RecordingFile(tmp_path / name)
+        assert check(file).changes > 100
+        # The certificate authority and the port are each start's own.
+        return [one if one.key.name not in ("kube-root-ca.crt", "kubernetes") else one.key
+                for one in file.read() if isinstance(one, Entry)]
+
+    first = story("a")
+    assert story("b") == story("a") == first, "an older recording is replaced"
+    assert story("c", seed=4) != first
+    (tmp_path / "notes").write_text("mine")
+    with pytest.raises(ApiError, match="is no recording of Muster"):
+        Cluster(record=tmp_path / "notes").start()
+    assert (tmp_path / "notes").read_text() == "mine"
+
+
+# ------------------------------------------------------------------ kubectl
+
+@pytest.fixture
+def kubectl_there():
+    if shutil.which(os.environ.get("KUBECTL", "kubectl")) is None:
+        pytest.skip("no kubectl on this machine")
+
+
+def test_the_real_kubectl_talks_to_it(kubectl_there, real, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("KUBECONFIG", "/nowhere")
+    real.kubectl("apply", "-f", "-", given=deployment("by-kubectl"))
+    real.kubectl("rollout", "status", "deploy/by-kubectl", "--timeout=30s")
+    assert [pod["status"]["phase"] for pod in real.kubectl("get", "pods", "-l", "app=by-kubectl", "-o", "json").json["items"]] == [
+        "Running"] * 3
+    assert real.kubectl("get", "nodes").lines[0].startswith("NAME")
+    assert not any(tmp_path.iterdir()), "its cache is not in the user's home"
+
+
+def test_a_kubectl_that_fails_says_what_it_said(kubectl_there, real):
+    with pytest.raises(KubectlFailed) as failed:
+        real.kubectl("get", "pod", "none")
+    assert str(failed.value) == 'kubectl get pod none ended with 1: Error from server (NotFound): pods "none" not found'
+    assert real.kubectl("get", "pod", "none", check=False).returncode == 1
+
+
+def test_waiting_where_time_stands_still_is_told(kubectl_there, virtual):
+    virtual.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "one"},
+                   "spec": {"containers": [{"name": "main", "image": "nginx"}]}})
+    virtual.wait_for("pod/one", "Ready")
+    with pytest.raises(KubectlFailed, match=r"--for=delete pod/one did not end within 0.5 s; time stands still in this"):
+        virtual.kubectl("wait", "--for=delete", "pod/one", timeout=0.5)
+    assert virtual.now.second == 0

@@ -7,6 +7,7 @@ from importlib.metadata import entry_points
 import pytest
 
 import muster.testing  # noqa: F401  # before pytester: it forgets what a run imports, and not all can be imported twice
+from muster.store.recorded import RecordingFile, check
 
 pytest_plugins = ["pytester"]
 
@@ -113,6 +114,20 @@ def test_who_asks_for_no_cluster_loads_nothing(run, pytester):
             assert not {"muster.app", "uvicorn", "uvloop", "yaml"} & set(sys.modules)
     """)
     pytester.runpytest_subprocess(*OURS, "-p", "no:cacheprovider").assert_outcomes(passed=1)
+
+
+def test_histories_are_kept_where_that_is_asked_for(run, pytester):
+    done = run("--muster-record", "histories", test_it="""
+        import pytest
+
+        @pytest.mark.parametrize("name", ["a/b", "c"])
+        def test_it(muster_cluster, name):
+            muster_cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name[0]}})
+    """)
+    done.assert_outcomes(passed=2)
+    files = sorted((pytester.path / "histories").iterdir())
+    assert [file.name for file in files] == ["test_it.py_test_it_a_b_.rec", "test_it.py_test_it_c_.rec"]
+    assert check(RecordingFile(files[0])).changes > 10
 
 
 @pytest.mark.skipif(importlib.util.find_spec("xdist") is None, reason="pytest-xdist is not installed")

@@ -233,6 +233,15 @@ def go_on(path: Path, history: History, now: Now) -> Recording:
     return Recording.append(path, file.whole, now, digest, last)
 
 
+def anew(path: Path, now: Now) -> Recording:
+    """A recording in the place of an older one; what is no recording is never replaced."""
+    if path.exists():
+        if path.stat().st_size:
+            next(iter(RecordingFile(path).read()))
+        path.unlink()
+    return Recording.create(path, now)
+
+
 def _uid(encoded: bytes) -> str:
     return str(orjson.loads(encoded)["metadata"]["uid"])
 

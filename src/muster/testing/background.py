@@ -31,6 +31,7 @@ from ..server import certificates
 from ..server.http import Api
 from ..server.serving import serve
 from ..store.memory import MemoryStore
+from ..store.recorded import anew
 
 T = TypeVar("T")
 HOST = "127.0.0.1"
@@ -47,6 +48,7 @@ class Wanted:
     virtual: bool = False
     start: float = START  # when virtual time begins
     seed: int | str | None = None
+    record: Path | None = None  # keep the whole history there
 
 
 class Background:
@@ -131,8 +133,8 @@ class Background:
         issued = certificates.prepare(self.pki, real.now())
         self.cluster = cluster = Cluster(MemoryStore(), clock, ca_certificate=issued.ca.decode())
         cluster.store.history.on_append(self._hear)
-        api = Api(cluster.registry, clock, logs=cluster.fleet.logs, controllers=cluster.tallies)
-        async with serve(api, HOST, 0, issued) as front, self._at_work(cluster):
+        api = Api(cluster.registry, clock, logs=cluster.fleet.logs, meter=cluster.meter, controllers=cluster.tallies)
+        async with self._recording(cluster), serve(api, HOST, 0, issued) as front, self._at_work(cluster):
             await cluster.create_missing(bootstrap.first_objects(HOST, front.port))
             client = cluster.client("system:apiserver")
             for pool in self._wanted.pools:
@@ -142,6 +144,18 @@ class Background:
             self.url = front.url
             self._ready.set_result(None)
             await self._stopping.wait()
+
+    @contextlib.asynccontextmanager
+    async def _recording(self, cluster: Cluster) -> AsyncIterator[None]:
+        if self._wanted.record is None:
+            yield
+            return
+        recording = anew(self._wanted.record, cluster.clock.now)
+        recording.follow(cluster.store.history, seed=self._wanted.seed)
+        try:
+            yield
+        finally:
+            recording.close()
 
     @contextlib.asynccontextmanager
     async def _at_work(self, cluster: Cluster) -> AsyncIterator[None]:

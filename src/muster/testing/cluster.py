@@ -46,10 +46,12 @@ class NotYet(AssertionError):
 class Cluster:
     def __init__(self, *, nodes: int | None = None, pools: Iterable[str | Obj] = (), virtual: bool = False,
                  start: str | datetime | None = None, seed: int | str | None = None,
-                 behaviour: Mapping[str, Any] | None = None, kubectl: str | Path | None = None):
+                 behaviour: Mapping[str, Any] | None = None, kubectl: str | Path | None = None,
+                 record: str | Path | None = None):
         """`nodes`: so many in one pool (3, where no pool is named).  `pools`: more, as `muster up --pool` takes them
         ("gpu=2,cpu=8,zone=a+b") or as NodePool objects.  `behaviour`: how long nodes take ("pull": "1s..3s"; all is
         immediate otherwise).  `start` and `seed` are for virtual time: when it begins, and what chance is drawn from.
+        `record`: keep the whole history in this file, for `muster history`; an older recording there is replaced.
         """
         said: Obj = {**QUICK, **(behaviour or {})}
         made = [parse_pool(one, said) if isinstance(one, str) else one for one in pools]
@@ -59,7 +61,8 @@ class Cluster:
             made.insert(0, node_pool(DEFAULT_POOL, nodes, behaviour=said))
         if (start is not None or seed is not None) and not virtual:
             raise BadRequest("start and seed are for virtual time: say virtual=True too")
-        self._wanted = Wanted(tuple(made), virtual, _moment(start), 0 if seed is None and virtual else seed)
+        self._wanted = Wanted(tuple(made), virtual, _moment(start), 0 if seed is None and virtual else seed,
+                              Path(record) if record else None)
         self._kubectl = kubectl
         self._background: Background | None = None
 
