@@ -97,6 +97,25 @@ def test_time_is_advanced_by_one_at_a_time():
     stepped(main)
 
 
+def test_a_timer_that_another_one_of_its_instant_cancels_does_not_fire():
+    fired, complaints = [], []
+
+    async def main(loop):
+        loop.set_exception_handler(lambda _, context: complaints.append(context))
+
+        async def setting():
+            first = loop.call_at(1.0, lambda: (fired.append("first"), second.cancel()))
+            second = loop.call_at(1.0, fired.append, "second")
+            loop.call_at(1.0, fired.append, "third").cancel()
+            assert not first.cancelled()
+
+        await loop.create_stepped_task(setting())
+        await loop.advance(2)
+
+    stepped(main)
+    assert fired == ["first"] and not complaints
+
+
 def test_timers_that_were_cancelled_are_not_kept():
     async def main(loop):
         async def cancelling():

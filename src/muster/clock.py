@@ -206,7 +206,11 @@ class SteppedLoop(asyncio.SelectorEventLoop):
             return True
         self.elapsed = max(self.elapsed, self._timers[0][0])
         while self._timers and self._timers[0][0] <= self.elapsed:
-            handle = heapq.heappop(self._timers)[2]
-            if not handle.cancelled():
-                self.call_soon(handle._run)  # in the context that the handle brings along
+            self.call_soon(_fire, heapq.heappop(self._timers)[2])
         return True
+
+
+def _fire(handle: asyncio.TimerHandle) -> None:
+    """In the context that the handle brings along; another one of the same instant may just have cancelled it."""
+    if not handle.cancelled():
+        handle._run()

@@ -13,6 +13,7 @@ import pytest
 from muster.api.errors import BadRequest
 from muster.api.objects import Key
 from muster.store.instants import Instant, pasts
+from muster.store.log_file import LogFile
 from muster.store.memory import MemoryStore
 from muster.store.recorded import (
     Begin,
@@ -382,6 +383,26 @@ def test_a_data_directory_holds_the_state_at_its_floor_and_what_followed(tmp_pat
         assert told(past) == states[revision], revision
     with pytest.raises(BadRequest, match=rf"revision 59 is not in {tmp_path}, which holds revisions 60 to {last} "):
         pasts(log, [Instant.parse("59")])
+
+
+def test_rows_below_the_floor_that_are_not_dropped_yet_do_not_come_back(tmp_path):
+    """The floor moves first; what a crash then leaves below it is superseded all the same, deletions too."""
+    async def off_loop(function, *arguments):
+        return function(*arguments)
+
+    async def main():
+        store = SqliteStore.open(tmp_path / "muster.db", off_loop=off_loop)
+        states = await scribble(store, Clockwork(), 100)
+        await store.close()
+        return states
+
+    states = asyncio.run(main())
+    file = LogFile(tmp_path / "muster.db")
+    file.set_floor(60)
+    file.close()
+    log = DataDirectoryLog(str(tmp_path), tmp_path / "muster.db")
+    for past, revision in zip(pasts(log, [Instant.parse("60"), Instant.parse("90")]), (60, 90), strict=True):
+        assert told(past) == states[revision]
 
 
 def test_its_times_are_those_that_objects_tell(tmp_path):

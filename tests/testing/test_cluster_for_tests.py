@@ -15,6 +15,7 @@ import pytest
 from muster.api.errors import ApiError, BadRequest, NotFound
 from muster.store.recorded import Entry, RecordingFile, check
 from muster.testing import Cluster, KubectlFailed, KubectlNotFound, NotYet
+from muster.testing.cluster import _condition
 
 
 def deployment(name="web", replicas=3, image="nginx:1.27"):
@@ -113,6 +114,33 @@ def test_a_bad_manifest_is_refused_in_the_server_s_words(real, given, says):
     with pytest.raises(ApiError) as refused:
         real.apply(given)
     assert says in str(refused.value)
+
+
+def said(status="True", generation=2, seen=None, seen_by_condition=None):
+    found = {"type": "Ready", "status": status}
+    if seen_by_condition is not None:
+        found["observedGeneration"] = seen_by_condition
+    return {"metadata": {"generation": generation},
+            "status": {"conditions": [found], **({"observedGeneration": seen} if seen is not None else {})}}
+
+
+@pytest.mark.parametrize("until, obj, holds", [
+    pytest.param("Ready", said(), True, id="true"),
+    pytest.param("Ready", said("False"), False, id="false"),
+    pytest.param("Ready=False", said("False"), True, id="another status"),
+    pytest.param("condition=Ready=false", said("False"), True, id="as kubectl wait"),
+    pytest.param("Other", said(), False, id="another condition"),
+    pytest.param("Ready", {"metadata": {}}, False, id="no status"),
+    pytest.param("Ready", None, False, id="not there"),
+    pytest.param("Ready", said(seen=1), False, id="of an older generation"),
+    pytest.param("Ready", said(seen=2), True, id="of this generation"),
+    pytest.param("Ready", said(seen=2, seen_by_condition=1), False, id="the condition is older"),
+    pytest.param("deleted", None, True, id="deleted"),
+    pytest.param("deleted", said(), False, id="not deleted"),
+    pytest.param("exists", None, False, id="does not exist"),
+])
+def test_what_is_waited_for(until, obj, holds):
+    assert bool(_condition(until)(obj)) == holds
 
 
 def test_what_does_not_come_is_told_with_how_things_stand(real):
