@@ -211,13 +211,35 @@ def test_one_that_is_not_there(asked, message):
     in_cluster(check)
 
 
+async def slow(cluster: Cluster) -> None:
+    """From here on other writers come between a look and its commit."""
+    cluster.use(SlowStore())
+    await cluster.create(namespace("default"))
+    await cluster.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}})
+
+
+@pytest.mark.parametrize(("phase", "cause"), [
+    pytest.param("Running", PROCESSED, id="it was not ready"),
+    pytest.param("Pending", NEEDS, id="it had not begun"),
+])
+def test_a_pod_that_gets_well_meanwhile_is_guarded_again(phase, cause):
+    async def check(cluster: Cluster) -> None:
+        await slow(cluster)
+        await a_pod(cluster, ready=False, phase=phase)
+        await a_budget(cluster, healthy=2)
+        well = cluster.patch("pods", "web-0", {"status": {"phase": "Running", "conditions": [
+            {"type": "Ready", "status": "True"}]}}, subresource="status")
+        _, refused = await asyncio.gather(well, evict(cluster), return_exceptions=True)
+        assert isinstance(refused, TooManyRequests) and refused.details["causes"][0]["message"] == cause
+        assert not goes(cluster) and condition(cluster.get("pods", "web-0"), "DisruptionTarget") is None
+    in_cluster(check)
+
+
 @pytest.mark.parametrize(("pods", "allowed"), [(40, 7), (100, 100), (30, 0), (2, 1)])
 def test_those_who_come_together_never_take_more_than_there_is(pods, allowed):
     """Every answer is yes or 429, and there are as many yes as was allowed."""
     async def check(cluster: Cluster) -> None:
-        cluster.use(SlowStore())
-        await cluster.create(namespace("default"))
-        await cluster.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}})
+        await slow(cluster)
         names = [f"web-{number}" for number in range(pods)]
         for name in names:
             await a_pod(cluster, name)
