@@ -260,6 +260,7 @@ def test_what_has_to_be_read_of_what_ends_is_written_before_it_ends(uid, left):
         assert sorted(bench.there()) == left
         ends = [("victim", {"why": "so"}), ("victim", None)] if not uid else []
         assert [one for one in seen if one[0] == "victim"][1:] == ends
+        assert bench.runtime.tally.errors == 0, "there is nothing to try again"
 
     play(only("first", plan), story)
 

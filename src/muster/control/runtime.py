@@ -240,7 +240,12 @@ class Runtime:
             if await self._is_there(other, uid):
                 raise Conflict(f"{other} is there after all")
         if action.first is not None:
-            await self._act(action.first, written)  # raises NotFound where it is gone: that is the end of it
+            try:
+                await self._act(action.first, written)
+            except ApiError:
+                if await self._is_there(key, action.uid):
+                    raise
+                return  # gone already, or a namesake stands there
         try:
             revision = await self._client.delete(key, uid=action.uid, grace_period_s=action.grace_period_s,
                                                  propagation=action.propagation)
