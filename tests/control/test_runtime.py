@@ -147,7 +147,7 @@ def test_deletions_go_together():
         bench.runtime._client = Counting(bench.client)
         await bench.client.create(a_map("first"))
         await asyncio.sleep(.05)
-        assert bench.there() == ["first"] and most == 100
+        assert bench.there() == ["first"] and most == BATCH
 
     play(only("first", plan), story)
 
