@@ -17,8 +17,10 @@ from muster.api.objects import Key, at
 from muster.app import Cluster, running
 from muster.bootstrap import first_objects, node_pool
 from muster.clock import run_virtual
-from muster.scheduler import decide
+from muster.scheduler import choice, decide
 from muster.scheduler import snapshot as scheduled
+from muster.scheduler.examination import Examinations
+from muster.scheduler.line import Line
 from muster.server import streams
 from muster.server.requests import Ear, WatchQuery
 from muster.store import history
@@ -58,7 +60,7 @@ def costs(nodes, takes=INSTANT, max_unavailable="10%"):
     behaviour = {"pull": "0s", "start": takes, "ready": "0s", "stop": takes}
     found = Costs()
     phase = "start"
-    examine = decide.examine
+    examine = choice.examine
 
     def judging(*arguments):
         found.judged[phase] += 1
@@ -113,11 +115,11 @@ def costs(nodes, takes=INSTANT, max_unavailable="10%"):
             await during("deleted", 30)
             assert not cluster.mirror.objects("pods")
 
-    decide.examine = judging
+    choice.examine = judging
     try:
         run_virtual(told, seed="costs")
     finally:
-        decide.examine = examine
+        choice.examine = examine
     return found
 
 
@@ -144,18 +146,27 @@ def test_the_scheduler_examines_one_node_for_a_pod_that_is_for_one_node():
 @pytest.mark.parametrize("nodes, pods", [pytest.param(50, 200, id="all nodes compared"),
                                          pytest.param(400, 800, id="a part of the nodes compared")])
 def test_pods_of_one_template_ask_each_node_once_and_then_only_those_that_changed(nodes, pods):
-    snapshot = scheduled.Snapshot()
+    snapshot, line = scheduled.Snapshot(), Line()
     for number in range(nodes):
         node = {"metadata": {"name": f"n{number}"}, "spec": {},
                 "status": {"allocatable": {"cpu": "8", "memory": "32Gi", "pods": "110"}}}
-        snapshot.apply(history.Change(number, Key("nodes", "", f"n{number}"), history.Snapshot(node, number), None))
+        snapshot.apply_node(history.Change(number, Key("nodes", "", f"n{number}"), history.Snapshot(node, number), None))
     for number in range(pods):
         pod = {"metadata": {"name": f"p{number}", "namespace": "x", "uid": f"u{number}"}, "status": {},
                "spec": {"containers": [{"name": "a", "resources": {"requests": {"cpu": "100m"}}}]}}
-        snapshot.apply(history.Change(number, Key("pods", "x", f"p{number}"), history.Snapshot(pod, number), None))
-    found = decide.plan(decide.Observed(snapshot.ready(), snapshot.rooms, snapshot.node_order()), 0.0)
-    assert len(found.actions) == pods
-    assert found.size <= pods + nodes + pods, "each pod, each node once, each node that a pod was placed on"
+        line.put(scheduled.waiting_of(Key("pods", "x", f"p{number}"), pod))
+    examinations, examined, bound = Examinations(), 0, 0
+    while waiting := line.take(0.0, pods):
+        found = decide.decide(decide.Observed(waiting, snapshot.rooms, snapshot.node_order(), snapshot.tallies,
+                                              examinations=examinations), 0.0)
+        for one in found.actions:
+            there = {**one.tell, "spec": {**one.tell["spec"], "nodeName": one.node}}
+            snapshot.apply_pod(history.Change(1, one.key, history.Snapshot(there, 1), None))
+            line.drop(one.key)
+        line.undone(found.undone)
+        examined, bound = examined + found.size, bound + len(found.bound)
+    assert bound == pods
+    assert examined <= pods + nodes + 2 * pods, "each pod, each node once, and where a pod was placed: then, and once bound"
 
 
 @pytest.mark.parametrize("phase, most", [("created", 6), ("rolled", 40), ("idle", 0)])

@@ -61,7 +61,7 @@ from .manifests import check, located, read_manifests
 from .node.fleet import Fleet
 from .node.meter import FleetMeter
 from .request import Request
-from .scheduler.decide import scheduler
+from .scheduler.controller import scheduler
 from .server.registry import Registry
 from .store.memory import MemoryStore
 from .store.store import Store

@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from ..api import quantities
 from ..api.kinds import persistent_volume, persistent_volume_claim
 from ..api.kinds.storage_class import RESOURCE as CLASSES
 from ..api.kinds.storage_class import default_class
@@ -27,13 +26,12 @@ from ..api.objects import (
     at,
     finalizers_of,
     is_deleting,
-    labels_of,
     name_of,
     namespace_of,
     uid_of,
     with_,
 )
-from ..api.selectors import from_label_selector
+from ..api.storage import SELECTED_NODE, size_of, suits
 from ..client.mirror import Mirror
 from ..control.plan import NOTHING, Action, Create, Delete, Patch, Plan, Replace, SetStatus, Tell
 from ..control.runtime import Controller
@@ -161,31 +159,20 @@ def _seek(seen: SeenClaim) -> Plan:
             "metadata": {"annotations": {BIND_COMPLETED: "yes", BOUND_BY_CONTROLLER: "yes"}},
             "spec": {"volumeName": name_of(mine)}})])
     class_ = seen.classes.get(wanted or "")
-    waits = class_ is not None and class_.get("volumeBindingMode") == "WaitForFirstConsumer" and not list(seen.pods)
+    waits = class_ is not None and class_.get("volumeBindingMode") == "WaitForFirstConsumer" \
+        and SELECTED_NODE not in annotations_of(claim)
     reserved = next((one for _, one in sorted(seen.volumes.items()) if _is_reserved(one, claim)), None)
     if reserved is not None:
         return _reserve(reserved, claim)
     if waits:
-        return Plan([Tell(claim, "Normal", "WaitForFirstConsumer",
-                          "waiting for first consumer to be created before binding")])
+        waiting = sorted(name_of(pod) for pod in seen.pods if not pod["spec"].get("nodeName"))
+        return Plan([Tell(claim, "Normal", "WaitForPodScheduled", f"waiting for pod {waiting[0]} to be scheduled")
+                     if waiting else Tell(claim, "Normal", "WaitForFirstConsumer",
+                                          "waiting for first consumer to be created before binding")])
     suiting = [one for one in seen.volumes.values() if suits(one, claim)]
     if suiting:
-        return _reserve(min(suiting, key=lambda one: (_size(one), name_of(one))), claim)
+        return _reserve(min(suiting, key=lambda one: (size_of(one), name_of(one))), claim)
     return _provision(claim, wanted or "", class_)
-
-
-def suits(volume: Obj, claim: Obj) -> bool:
-    has, asks = volume["spec"], claim["spec"]
-    return (has.get("claimRef") is None and not is_deleting(volume)
-            and (has.get("storageClassName") or "") == (asks.get("storageClassName") or "")
-            and has.get("volumeMode") == asks.get("volumeMode")
-            and set(asks.get("accessModes") or ()) <= set(has.get("accessModes") or ())
-            and _size(volume) >= quantities.parse(at(asks, "resources.requests", {}).get("storage", "0"))
-            and (not asks.get("selector") or from_label_selector(asks["selector"]).matches(labels_of(volume))))
-
-
-def _size(volume: Obj) -> quantities.Number:
-    return quantities.parse(at(volume, "spec.capacity", {}).get("storage", "0"))
 
 
 def _is_of(volume: Obj, claim: Obj) -> bool:

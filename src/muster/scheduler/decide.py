@@ -1,246 +1,141 @@
-"""Which node each waiting pod gets: the scheduler, as one more controller.
+"""Which node each waiting pod gets: the scheduler's decision, a function of what it sees.
 
-    a pod pinned to one node    that node is looked at and no other: O(1), so a DaemonSet costs its pods
-    any other pod               nodes are asked from a place of its own on, until enough of them fit (sample.py);
-                                the best score wins, ties by a number made of both names
+    a pod pinned to one node    that node is asked and no other: O(1), so a DaemonSet costs its pods
+    any other pod               nodes are asked until enough of them fit, and the best is taken (choice.py)
     no node fits                the reasons are counted and told; where it may, the pod preempts others
 
-Pods that wait are decided on together, the most important first, each seeing the ones before it as placed; as
-many in one look as keep it short, the others in the next.  https://kubernetes.io/docs/concepts/scheduling-eviction/kube-scheduler/
+Pods are decided on the most important first, each seeing the ones before it as placed, until the look has cost
+enough; the others come in the next.  https://kubernetes.io/docs/concepts/scheduling-eviction/kube-scheduler/
 """
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 
-from ..api.objects import Key, Obj, at, condition, name_of, namespace_of, to_time, uid_of
-from ..client.mirror import Mirror
+from ..api.objects import Key, Obj, at, condition, to_time, uid_of
 from ..control.disruptions import disrupted
-from ..control.plan import Action, Bind, Delete, Patch, Plan, Tell
-from ..control.runtime import Controller
-from ..store.history import Change
-from .examination import Answer, Examinations, examine
-from .fit import Refusal
-from .preempt import Preemption, best_preemption, may_preempt
-from .sample import enough_of, sample, tie
-from .score import FULL
-from .snapshot import Room, Snapshot, Waiting
-from .volumes import CLAIMS, CLASSES, CONFLICT, VOLUMES, VolumeNeeds, claim_names, volume_needs
+from ..control.plan import Action, Bind, Delete, Patch, Tell
+from .choice import Asked, Nominated, World, ask, best
+from .examination import Examinations
+from .images import Images
+from .preempt import Budget, Preemption, best_preemption, may_preempt, waits_for_victims
+from .snapshot import Room, Waiting
+from .tallies import Tallies
+from .topology import Surroundings
+from .volumes import PLUGIN, VolumeNeeds
+from .words import NEVER, VICTIMS_ARE_LEAVING, failure, nowhere
 
-# One look is worth so many examinations (some 5 us each); the pods beyond come in the next look.
-LOOK, GLANCES = 4_000, 32  # how many known answers cost as much as one examination
+# One look is worth so many examinations (some 5 us each); a known answer and a node's place among others cost less.
+LOOK, GLANCES, OF_OTHERS, TRIAL = 4_000, 32, 4, 20
 NAME = "default-scheduler"
-NOT_THIS_NODE = "node(s) didn't satisfy plugin(s) [NodeAffinity]"
 
 
 @dataclass(frozen=True)
 class Observed:
-    waiting: list[Waiting]
+    waiting: Sequence[Waiting]
     rooms: Mapping[str, Room]
     order: Sequence[str] = ()  # of the nodes; default: as in rooms
+    tallies: Tallies = field(default_factory=Tallies)
+    images: Images = field(default_factory=Images)
     examinations: Examinations = field(default_factory=Examinations)
-    more: bool = False  # pods that wait for the next look
+    nominated: Nominated = field(default_factory=dict)
     volumes: Mapping[Key, VolumeNeeds] = field(default_factory=dict)  # of the pods that have claims
-
-
-def plan(seen: Observed, now: float) -> Plan:
-    rooms, order = dict(seen.rooms), seen.order or tuple(seen.rooms)
-    actions: list[Action] = []
-    examined = len(seen.waiting)
-    for one in seen.waiting:
-        if one.pod["spec"].get("schedulingGates"):
-            actions.extend(_gated(one, now))
-            continue
-        volumes = seen.volumes.get(one.key)
-        if volumes is not None and volumes.why_not:
-            actions.extend(_nowhere(one, volumes.why_not, len(rooms), now))
-            continue
-        found = _ask(one, rooms, order, seen.examinations, volumes)
-        examined += found.examined
-        if found.fitting:
-            best = _best(one, found.fitting)
-            rooms[best.name] = best.with_pod(one.key, one.needs)
-            actions.append(Bind(one.key, uid_of(one.pod), best.name, tell=one.pod))
-        else:
-            actions.extend(_no_place(one, rooms, found.refused, now))
-    return Plan(actions, wake_at=now if seen.more else None, size=examined)
+    budgets: Sequence[Budget] = ()
+    lowest_priority: int | None = None  # of all pods on nodes; None: not known
 
 
 @dataclass(slots=True)
-class _Asked:
-    fitting: list[Answer]
-    refused: dict[str, Refusal]
-    examined: int
+class Decision:
+    actions: list[Action] = field(default_factory=list)
+    bound: list[Key] = field(default_factory=list)
+    refused: dict[Key, set[str]] = field(default_factory=dict)  # by which plugins
+    binding_volumes: dict[Key, str] = field(default_factory=dict)  # the node that they will go to
+    undone: list[Waiting] = field(default_factory=list)  # not come to
+    size: int = 0  # nodes examined, and pods
 
 
-def _ask(one: Waiting, rooms: Mapping[str, Room], order: Sequence[str], examinations: Examinations,
-         volumes: VolumeNeeds | None) -> _Asked:
-    """The nodes that fit, as many as are compared, and why the others that were asked do not."""
-    if one.only_on is not None:
-        known: dict[str, Answer] = {}
-        names: Iterable[str] = (one.only_on,) if one.only_on in rooms else ()
-        enough = 1
+def decide(seen: Observed, now: float) -> Decision:
+    world = World.of(seen.rooms, seen.order, tallies=seen.tallies, images=seen.images, examinations=seen.examinations,
+                     nominated=seen.nominated)
+    done, cost = Decision(), 0
+    for number, one in enumerate(seen.waiting):
+        if cost >= LOOK:
+            done.undone.extend(seen.waiting[number:])
+            break
+        cost += 2 + _one(one, world, seen, now, done)
+    return done
+
+
+def _one(one: Waiting, world: World, seen: Observed, now: float, done: Decision) -> int:
+    """Decides on one pod; returns what that has cost."""
+    done.size += 1
+    volumes = seen.volumes.get(one.key)
+    if volumes is not None and volumes.why_not:
+        done.refused[one.key] = {PLUGIN}
+        done.actions.extend(_told(one, nowhere(len(world.rooms), volumes.why_not), now, {}))
+        return 0
+    around = Surroundings(one.needs.wishes, world.draft)
+    found = ask(one, world, around, volumes)
+    done.size += found.examined
+    cost = found.examined + found.glanced // (OF_OTHERS if around.matters else GLANCES)
+    if not found.fitting:
+        done.refused[one.key] = {why.plugin for why in found.refused.values()} or {"NodeAffinity"}
+        return cost + _no_place(one, world, seen, found, volumes, now, done)
+    node = best(one, found.fitting, world, around)
+    if volumes is not None and volumes.unbound:
+        done.actions.extend(volumes.bind_on(world.rooms[node].node))
+        done.binding_volumes[one.key] = node
+        world.keep_room(one, node)
     else:
-        known = examinations.known(one.shape)
-        names, enough = sample(order, uid_of(one.pod))
-    fitting: list[Answer] = []
-    refused: dict[str, Refusal] = {}
-    examined = 0
-    nominated = at(one.pod, "status.nominatedNodeName", "")
-    if nominated in rooms and one.only_on is None:
-        names = chain((nominated,), names)
-    for name in names:
-        room = rooms[name]
-        answer = known.get(name)
-        if answer is None or answer.room is not room:
-            answer = known[name] = examine(one, room)
-            examined += 1
-        if answer.refusal is not None:
-            refused[name] = answer.refusal
-        elif volumes is not None and not volumes.allows(room.node):
-            refused[name] = Refusal((CONFLICT,))
-        else:
-            fitting.append(answer)
-            if len(fitting) == enough or name == nominated:
-                break
-    return _Asked(fitting, refused, examined)
+        done.actions.append(Bind(one.key, uid_of(one.pod), node, tell=one.pod))
+        done.bound.append(one.key)
+        world.place(one, node)
+    return cost
 
 
-def _best(one: Waiting, fitting: list[Answer]) -> Room:
-    if len(fitting) == 1:
-        return fitting[0].room
-    scores = [answer.left for answer in fitting]
-    preferred = max(answer.preferred for answer in fitting)
-    if preferred:
-        scores = [score + 2 * (FULL * answer.preferred // preferred)
-                  for score, answer in zip(scores, fitting, strict=True)]
-    unwelcome = max(answer.unwelcome for answer in fitting)
-    if unwelcome:
-        scores = [score - 3 * (FULL * answer.unwelcome // unwelcome)
-                  for score, answer in zip(scores, fitting, strict=True)]
-    if owner := one.needs.owner:
-        scores = [score + 2 * FULL // (1 + answer.room.siblings.get(owner, 0))
-                  for score, answer in zip(scores, fitting, strict=True)]
-    highest = max(scores)
-    best = [answer.room for answer, score in zip(fitting, scores, strict=True) if score == highest]
-    return best[0] if len(best) == 1 else max(best, key=lambda room: tie(uid_of(one.pod), room.name))
-
-
-def _no_place(one: Waiting, rooms: dict[str, Room], said: Mapping[str, Refusal], now: float) -> Iterable[Action]:
-    helpful = [rooms[name] for name, why in said.items() if why.room_could_help]
+def _no_place(one: Waiting, world: World, seen: Observed, asked: Asked, volumes: VolumeNeeds | None, now: float,
+              done: Decision) -> int:
+    said, total, cost = asked.refused, len(world.rooms), 0
     found: Preemption | None = None
-    if helpful and may_preempt(one.pod) and not _waits_for_victims(one, rooms):
-        found = best_preemption(one.pod, one.needs, helpful)
-    message = failure(len(rooms), said, preempting=found is not None, may=may_preempt(one.pod))
+    not_eligible = "" if may_preempt(one.pod) else NEVER
+    if not not_eligible and waits_for_victims(one, world):
+        not_eligible = VICTIMS_ARE_LEAVING
+    if not not_eligible and (seen.lowest_priority is None or seen.lowest_priority < one.needs.priority):
+        found = best_preemption(one, world, said, volumes, seen.budgets)
+        cost = TRIAL * min(len(said), 100)
+    message = failure(total, said, preempting=found is not None, not_eligible=not_eligible)
     if found is not None:
-        for key, taken in found.victims:
-            yield Delete(key, taken.uid, first=disrupted(
-                key, taken.uid, "PreemptionByScheduler", f"{NAME}: preempting to accommodate a higher priority pod",
-                now))
-            victim = {"apiVersion": "v1", "kind": "Pod",
-                      "metadata": {"name": key.name, "namespace": key.namespace, "uid": taken.uid}}
-            yield Tell(victim, "Normal", "Preempted", f"Preempted by pod {uid_of(one.pod)} on node {found.node}")
-    yield from _told(one, message, now, {"nominatedNodeName": found.node} if found is not None else {})
+        done.actions.extend(_preempted(one, found, world, now))
+        for key, _ in found.victims:
+            world.take_away(key, found.node)
+        world.keep_room(one, found.node)
+        nominated: Obj = {"nominatedNodeName": found.node}
+    else:
+        nominated = {"nominatedNodeName": None} if at(one.pod, "status.nominatedNodeName") and not not_eligible else {}
+        if nominated:
+            world.release(one)
+    done.actions.extend(_told(one, message, now, nominated))
+    return cost
 
 
-def _nowhere(one: Waiting, why: str, total: int, now: float) -> Iterable[Action]:
-    """No node will do, whatever it is like."""
-    text = f"0/{total} nodes are available"
-    message = f"{text}: {why}. preemption: {text}: {total} Preemption is not helpful for scheduling."
-    yield from _told(one, message, now, {})
+def _preempted(one: Waiting, found: Preemption, world: World, now: float) -> Iterable[Action]:
+    for key, taken in found.victims:
+        yield Delete(key, taken.uid, first=disrupted(
+            key, taken.uid, "PreemptionByScheduler", f"{NAME}: preempting to accommodate a higher priority pod", now))
+        victim = {"apiVersion": "v1", "kind": "Pod",
+                  "metadata": {"name": key.name, "namespace": key.namespace, "uid": taken.uid}}
+        yield Tell(victim, "Normal", "Preempted", f"Preempted by pod {uid_of(one.pod)} on node {found.node}")
+    for key, other in world.nominated.get(found.node, {}).items():  # they may fit elsewhere now, and not here
+        if other.needs.priority < one.needs.priority:
+            yield Patch(key, uid_of(other.pod), {"status": {"nominatedNodeName": None}}, how="strategic",
+                        subresource="status")
 
 
 def _told(one: Waiting, message: str, now: float, nominated: Obj) -> Iterable[Action]:
     old = condition(one.pod, "PodScheduled")
     if old is None or old.get("message") != message or nominated:
-        yield _unscheduled(one, "Unschedulable", message, now, nominated)
-        yield Tell(one.pod, "Warning", "FailedScheduling", message)
-
-
-def _waits_for_victims(one: Waiting, rooms: Mapping[str, Room]) -> bool:
-    """True while pods that it preempted are still on their way out."""
-    room = rooms.get(at(one.pod, "status.nominatedNodeName", ""))
-    return room is not None and any(pod.leaving and pod.priority < one.needs.priority for pod in room.pods.values())
-
-
-def failure(total: int, said: Mapping[str, Refusal], *, preempting: bool, may: bool) -> str:
-    """The message of a FailedScheduling event, as `kubectl describe pod` shows it."""
-    if total == 0:
-        return "no nodes available to schedule pods"
-    reasons = Counter(reason for why in said.values() for reason in why.reasons)
-    if len(said) < total:
-        reasons[NOT_THIS_NODE] += total - len(said)
-    counted = sorted(f"{count} {reason}" for reason, count in reasons.items())
-    text = f"0/{total} nodes are available: {', '.join(counted)}"
-    if preempting:
-        return text + "."
-    if not may:
-        return f"{text}. preemption: not eligible due to preemptionPolicy=Never."
-    in_vain = sum(why.room_could_help for why in said.values())
-    verdicts = [f"{total - in_vain} Preemption is not helpful for scheduling" if in_vain < total else "",
-                f"{in_vain} No preemption victims found for incoming pod" if in_vain else ""]
-    shown = ", ".join(sorted(verdict for verdict in verdicts if verdict))
-    return f"{text}. preemption: 0/{total} nodes are available: {shown}."
-
-
-def _gated(one: Waiting, now: float) -> Iterable[Action]:
-    if (condition(one.pod, "PodScheduled") or {}).get("reason") != "SchedulingGated":
-        yield _unscheduled(one, "SchedulingGated", "Scheduling is blocked due to non-empty scheduling gates", now, {})
-
-
-def _unscheduled(one: Waiting, reason: str, message: str, now: float, more: Obj) -> Patch:
-    return Patch(one.key, uid_of(one.pod), {"status": {**more, "conditions": [{
-        "type": "PodScheduled", "status": "False", "reason": reason, "message": message,
-        "lastProbeTime": None, "lastTransitionTime": to_time(now)}]}}, how="strategic", subresource="status")
-
-
-def scheduler() -> Controller:
-    """A scheduler with a snapshot of its own."""
-    snapshot, examinations = Snapshot(), Examinations()
-
-    def wakes(change: Change, mirror: Mirror) -> Iterable[str]:
-        if change.key.resource in ("nodes", "pods"):
-            if snapshot.apply(change):
-                yield NAME
-        elif snapshot.try_those_with_claims():
-            yield NAME
-
-    def observe(mirror: Mirror, key: str) -> Observed | None:
-        ready = sorted(snapshot.ready(), key=_importance)
-        if not ready:
-            return None
-        now = ready[:_as_many_as_one_look_bears(ready, len(snapshot.rooms), examinations)]
-        for one in now:
-            snapshot.tried(one.key)  # one that is bound leaves the list; the others wait for something that helps
-        volumes = {one.key: volume_needs(one.pod, mirror) for one in now if claim_names(one.pod)}
-        return Observed(now, snapshot.rooms, snapshot.node_order(), examinations, more=len(ready) > len(now),
-                        volumes=volumes)
-
-    return Controller(NAME, ("nodes", "pods", CLAIMS, VOLUMES, CLASSES), wakes, observe, plan, workers=1,
-                      account="kube-scheduler")
-
-
-def _as_many_as_one_look_bears(ready: Sequence[Waiting], nodes: int, examinations: Examinations) -> int:
-    """How many of them are decided on now: by what they may cost at most, but one at least."""
-    cost, shapes = 0, set[bytes]()
-    for number, one in enumerate(ready):
-        if one.only_on is not None:
-            cost += 2
-        elif one.shape in shapes or examinations.has(one.shape):
-            cost += 2 + enough_of(nodes) // GLANCES
-        else:
-            cost += nodes
-            shapes.add(one.shape)
-        if cost > LOOK and number:
-            return number
-    return len(ready)
-
-
-def _importance(one: Waiting) -> tuple[int, str, str, str]:
-    """The most important first, then the oldest."""
-    return (-one.needs.priority, one.pod["metadata"].get("creationTimestamp", ""),
-            namespace_of(one.pod), name_of(one.pod))
-
+        yield Patch(one.key, uid_of(one.pod), {"status": {**nominated, "conditions": [{
+            "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message,
+            "lastProbeTime": None, "lastTransitionTime": to_time(now)}]}}, how="strategic", subresource="status")
+    yield Tell(one.pod, "Warning", "FailedScheduling", message)
 

@@ -6,8 +6,10 @@ a glance at the nodes it may choose from, and one examination, however large the
 """
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ..api.objects import labels_of
 from .fit import Refusal, refusal
 from .score import node_preference, room_left, unwelcome
 from .snapshot import Room, Waiting
@@ -19,6 +21,7 @@ MOST_ANSWERS = 400_000  # kept for all shapes together (some 150 bytes each); th
 class Answer:
     room: Room  # that was asked
     refusal: Refusal | None
+    labels: Mapping[str, str]  # of its node
     left: int = 0  # room left and balance, 0 to 200
     preferred: int = 0  # the weights of the preferred node affinity that it matches
     unwelcome: int = 0  # how many of its taints say "rather not"
@@ -39,12 +42,11 @@ class Examinations:
             found = self._answers[shape] = {}
         return found
 
-    def has(self, shape: bytes) -> bool:
-        return shape in self._answers
-
 
 def examine(one: Waiting, room: Room) -> Answer:
+    labels = labels_of(room.node)
     why_not = refusal(one.pod, one.needs, room)
     if why_not is not None:
-        return Answer(room, why_not)
-    return Answer(room, None, room_left(one.needs, room), node_preference(one.pod, room), unwelcome(one.pod, room))
+        return Answer(room, why_not, labels)
+    return Answer(room, None, labels, room_left(one.needs, room), node_preference(one.pod, room),
+                  unwelcome(one.pod, room))

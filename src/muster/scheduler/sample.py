@@ -28,6 +28,7 @@ def sample(order: Sequence[str], seed: str) -> tuple[Iterator[str], int]:
     return chain(islice(order, start, None), islice(order, start)), enough_of(len(order))
 
 
-def tie(seed: str, name: str) -> int:
-    """Which of several equally good nodes: as good as chance, and always the same."""
-    return crc32(f"{seed}/{name}".encode())
+def drawn(names: Sequence[str], seed: str) -> str:
+    """One of several equally good nodes: as good as chance, and always the same."""
+    start = crc32(seed.encode())
+    return names[0] if len(names) == 1 else max((crc32(name.encode(), start), name) for name in names)[1]
