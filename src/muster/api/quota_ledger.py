@@ -17,10 +17,32 @@ from . import quota_usage
 from .amounts import Amount, Amounts, add, amounts
 from .objects import Key, Obj, at, uid_of
 from .quota_scopes import matches_scopes, selectors_of
-from .quota_usage import COUNT, PODS, counts_until, resource_of, usage
+from .quota_usage import COUNT, PODS, counts_until, has_ended, resource_of, usage
 
 RESOURCE = "resourcequotas"
 ObjectsOf = Callable[[str, str], Iterable[tuple[Key, Obj]]]  # (resource, namespace) -> what is there
+
+
+class Version:
+    """An object before or after a change; what it takes is computed once, if anybody asks."""
+
+    __slots__ = ("resource", "obj", "_usage")
+
+    def __init__(self, resource: str, obj: Obj | None):
+        self.resource = resource
+        self.obj = obj
+        self._usage: Amounts | None = None
+
+    def usage(self) -> Amounts:
+        if self._usage is None:
+            self._usage = usage(self.resource, self.obj) if self.obj is not None else {}
+        return self._usage
+
+
+def _takes_the_same(resource: str, before: Obj | None, after: Obj | None) -> bool:
+    """The usual change of a pod: its status, but not whether it has ended."""
+    return (resource == PODS and before is not None and after is not None
+            and before.get("spec") is after.get("spec") and has_ended(before) == has_ended(after))
 
 
 class Account:
@@ -48,19 +70,22 @@ class Account:
     def concerns(self, resource: str, obj: Obj) -> bool:
         return resource in self.names and matches_scopes(self.selectors, resource, obj)
 
-    def taken(self, resource: str, obj: Obj | None) -> Amounts:
-        if obj is None or not self.concerns(resource, obj):
+    def taken(self, version: Version) -> Amounts:
+        if version.obj is None or not self.concerns(version.resource, version.obj):
             return {}
-        found = usage(resource, obj)
-        return {name: found[name] for name in self.names[resource] if name in found}
+        found = version.usage()
+        return {name: found[name] for name in self.names[version.resource] if name in found}
 
-    def count(self, key: Key, before: Obj | None, after: Obj | None) -> None:
-        add(self.used, self.taken(key.resource, before), -1)
-        now = self.taken(key.resource, after)
-        add(self.used, now)
+    def count(self, key: Key, before: Version, after: Version) -> None:
+        if key.resource not in self.names:
+            return
+        now = self.taken(after)
+        if not _takes_the_same(key.resource, before.obj, after.obj):
+            add(self.used, self.taken(before), -1)
+            add(self.used, now)
         if key.resource == PODS:
             self._going.pop(key, None)
-            until = counts_until(after) if after is not None and now else None
+            until = counts_until(after.obj) if after.obj is not None and now else None
             if until is not None:
                 self._going[key] = until, {name: one for name, one in now.items() if name != COUNT + PODS}
 
@@ -95,7 +120,7 @@ class Ledger:
             account.change(quota, self._known)
         for resource in account.names:
             for place, obj in self._objects(resource, key.namespace):
-                account.count(place, None, obj)
+                account.count(place, Version(resource, None), Version(resource, obj))
 
     def close(self, key: Key) -> None:
         accounts = self._accounts.get(key.namespace, {})
@@ -107,8 +132,10 @@ class Ledger:
         """Changes (key, before, after) that the objects already show, all of them."""
         opened: dict[Key, Obj] = {}
         for key, before, after in changes:
-            for account in self.of(key.namespace).values():
-                account.count(key, before, after)
+            if accounts := self.of(key.namespace):
+                versions = Version(key.resource, before), Version(key.resource, after)
+                for account in accounts.values():
+                    account.count(key, *versions)
             if key.resource == RESOURCE:
                 opened.pop(key, None)
                 if after is None:

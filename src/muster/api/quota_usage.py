@@ -56,7 +56,7 @@ def usage(resource: str, obj: Obj) -> Amounts:
         return {}
     taken: Amounts = {COUNT + resource: ONE}
     if resource == PODS:
-        if (obj.get("status") or {}).get("phase") not in ("Succeeded", "Failed"):
+        if not has_ended(obj):
             spec = obj.get("spec") or {}
             taken |= compute(pod_requests(spec), pod_limits(spec))
     elif resource == SERVICES:
@@ -106,6 +106,10 @@ def _of_claim(claim: Obj) -> Amounts:
     if class_name := class_of(claim):
         taken |= {f"{class_name}{CLASS_SUFFIX}{name}": one for name, one in taken.items()}
     return taken
+
+
+def has_ended(pod: Obj) -> bool:
+    return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
 
 
 def counts_until(pod: Obj) -> float | None:

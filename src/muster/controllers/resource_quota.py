@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary, ref
 from ..api.amounts import Amounts
 from ..api.kinds.catalogue import Kinds
 from ..api.objects import Key, Obj, at, is_deleting, name_of, namespace_of, uid_of
-from ..api.quota_ledger import RESOURCE, Account, Ledger
+from ..api.quota_ledger import RESOURCE, Account, Ledger, Version
 from ..client.mirror import Mirror
 from ..control.plan import Plan, SetStatus
 from ..control.runtime import Controller
@@ -49,7 +49,7 @@ def wakes(change: Change, mirror: Mirror) -> Iterable[Key]:
 def _touches(account: Account, change: Change) -> bool:
     resource = change.key.resource
     return resource in account.names and (
-        account.taken(resource, change.previous) != account.taken(resource, change.value)
+        account.taken(Version(resource, change.previous)) != account.taken(Version(resource, change.value))
         or _starts_to_go(change))
 
 
