@@ -17,7 +17,7 @@ AMBIENT = {"time.time", "time.monotonic", "time.sleep", "datetime.now", "datetim
            "random.choice", "random.uniform", "random.Random", "uuid.uuid4", "uuid.uuid1", "os.urandom",
            "secrets.token_hex", "secrets.token_bytes"}
 MAY_BE_AMBIENT = {"clock.py", "app.py"}
-PURE = ("api/", "controllers/", "scheduler/", "node/plan.py", "control/plan.py", "control/revisions.py",
+PURE = ("api/", "controllers/", "scheduler/", "node/plan.py", "node/usage.py", "node/pressure.py", "control/plan.py", "control/revisions.py",
         "control/owners.py")
 
 

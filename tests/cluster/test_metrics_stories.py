@@ -120,3 +120,17 @@ def test_nothing_is_written_and_a_silent_node_tells_nothing():
         return len(first[1]["items"]), (await asked(world, "/pods"))[1]["items"], (await asked(world, "/nodes"))[1]["items"]
 
     assert told(story) == (1, [], [])
+
+
+def test_a_load_of_a_stateful_set():
+    async def story(world):
+        await world.admin.create(a_node("n1", start="0s..0s", pull="0s..0s"))
+        await world.admin.create({
+            "apiVersion": "apps/v1", "kind": "StatefulSet",
+            "metadata": {"name": "db", "namespace": "default", "annotations": {"muster.dev/usage": "app: load=900m"}},
+            "spec": {"replicas": 3, "serviceName": "db", "selector": {"matchLabels": {"app": "db"}}, "template": {
+                "metadata": {"labels": {"app": "db"}}, "spec": {"containers": [{"name": "app", "image": "db:1"}]}}}})
+        await asyncio.sleep(45)
+        return [millis(one) for one in (await asked(world, "/pods"))[1]["items"]]
+
+    assert told(story) == [300] * 3

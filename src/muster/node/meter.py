@@ -123,9 +123,10 @@ class FleetMeter:
         if workload is None:
             return 1.0
         uid = uid_of(workload)
-        between = self._mirror.dependents(uid).values()
-        ready = self._ready.get(uid, 0) + sum(self._ready.get(uid_of(one), 0) for one in between
-                                              if one.get("kind") != "Pod")
+        ready = self._ready.get(uid, 0)
+        owner = controller_of(pod)
+        if owner is not None and owner["uid"] != uid:  # its sets stand between, few of them
+            ready += sum(self._ready.get(uid_of(one), 0) for one in self._mirror.dependents(uid).values())
         return 1.0 / max(1, ready)
 
     def _count(self, change: Change) -> None:

@@ -127,7 +127,7 @@ class Api:
                 return await self._on_resource(route, request, sort)
             metered = resolve(_METERED, request.path) if self._metered is not None else None
             if metered is not None:
-                return self._measured(metered, request, sort)
+                return await self._measured(metered, request, sort)
             return self._document(request)
         except ApiError as error:
             return answer_error(error)
@@ -163,7 +163,7 @@ class Api:
         body, _ = decode(await request.body(), body_media(request.content_type))
         return answer_object(reviews.answer(kind, body, request.user), form, 201)
 
-    def _measured(self, route: Route, request: Request, sort: list[Sort]) -> Answer:
+    async def _measured(self, route: Route, request: Request, sort: list[Sort]) -> Answer:
         kind, verb = route.kind, verb_of(route, request.method, watch="watch" in request.params)
         sort.append((_said(verb, request.method), kind.group, kind.version, kind.plural, "", route.scope))
         if not may(request.user, verb, resource=kind.resource):
@@ -173,7 +173,7 @@ class Api:
         if verb not in kind.verbs:
             raise not_allowed()
         assert self._metered is not None, "the route was looked for"
-        return self._metered.answer(route, request)
+        return await self._metered.answer(route, request)
 
     # ---- documents
 
