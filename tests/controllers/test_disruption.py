@@ -111,7 +111,7 @@ def test_what_can_not_be_counted_allows_nothing(scale, why):
     pytest.param({"minAvailable": 1}, [a_pod(owner="")], [], id="nobody's, and counted as they are"),
 ])
 def test_events(spec, there, reasons):
-    _, told, _ = decided(a_budget(**spec), there)
+    _, told, _ = decided(a_budget(**spec), there, unmanaged="UnmanagedPods" in reasons)
     assert [one.reason for one in told] == reasons
     if reasons == ["UnmanagedPods"]:
         assert told[0].message.startswith(
@@ -199,6 +199,25 @@ def play(story):
 def a_real_budget(**spec):
     return {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "web", "namespace": "default"},
             "spec": {"selector": WEB, **spec}}
+
+
+def test_a_pod_that_nobody_controls_is_told_of_where_that_matters():
+    async def story(cluster, client):
+        await client.create({"apiVersion": "v1", "kind": "Pod", "metadata": {
+            "name": "lone", "namespace": "default", "labels": {"app": "web"}},
+            "spec": {"containers": [{"name": "main", "image": "web:1"}]}})
+        await cluster.apply(workload("Deployment"))
+        await client.create(a_real_budget(minAvailable=1))
+        await asyncio.sleep(30)
+        said = lambda: {one["reason"] for one in cluster.mirror.objects("events").values()  # noqa: E731
+                        if one["source"]["component"] == "controllermanager"}
+        assert said() == set()
+        assert numbers(cluster.mirror.get(Key(BUDGETS, "default", "web"))["status"]) == (3, 4, 1, 4)
+        await client.patch(Key(BUDGETS, "default", "web"), {"spec": {"minAvailable": "50%"}})
+        await asyncio.sleep(2)
+        assert said() == {"UnmanagedPods"}
+        assert numbers(cluster.mirror.get(Key(BUDGETS, "default", "web"))["status"]) == (2, 4, 2, 3)
+    play(story)
 
 
 @pytest.mark.parametrize(("kind", "expected", "why"), [

@@ -63,6 +63,7 @@ class Observed:
     budget: Obj
     pods: Sequence[Obj]
     scales: Mapping[str, Scale | str | None] = field(default_factory=dict)  # by uid of a pod's controller; why not
+    unmanaged: bool = False  # is there a pod that nothing controls, where that matters?
     shared: Sequence[Obj] = ()  # of its pods those that other budgets cover too, where this is the first of them
 
 
@@ -108,13 +109,11 @@ def observe(mirror: Mirror, key: Key, kinds: Kinds) -> Observed | None:
     if budget is None:
         return None
     pods = selected(mirror, "pods", key.namespace, _selector(budget))
-    scales: dict[str, Scale | str | None] = {}
-    if _by_scale(budget):
-        for pod in pods:
-            reference = controller_of(pod)
-            if reference is not None and reference["uid"] not in scales:
-                scales[reference["uid"]] = scale_of(mirror, kinds, key.namespace, reference)
-    return Observed(budget, pods, scales, _shared(mirror, budget, pods))
+    owners = {reference["uid"] if reference is not None else "": reference
+              for reference in map(controller_of, pods)} if _by_scale(budget) else {}
+    scales = {uid: scale_of(mirror, kinds, key.namespace, reference)
+              for uid, reference in owners.items() if reference is not None}
+    return Observed(budget, pods, scales, "" in owners, _shared(mirror, budget, pods))
 
 
 def _shared(mirror: Mirror, budget: Obj, pods: Sequence[Obj]) -> list[Obj]:
@@ -173,7 +172,7 @@ def plan(seen: Observed, now: float) -> Plan:
         failed = {**(budget.get("status") or {}), "disruptionsAllowed": 0}
         return Plan(actions + _written(budget, with_disruption_allowed(failed, False, "SyncFailed", str(why), now)),
                     size=size)
-    if _by_scale(budget) and any(controller_of(pod) is None for pod in seen.pods):
+    if seen.unmanaged:
         actions.append(Tell(budget, "Warning", "UnmanagedPods", (
             f"Pods selected by this PodDisruptionBudget (selector: {_shown(at(budget, 'spec.selector'))}) were found "
             "to be unmanaged. As a result, the status of the PDB cannot be calculated correctly, which may result in "
