@@ -23,6 +23,7 @@ from .api.kinds.built_in import BUILT_IN
 from .api.kinds.catalogue import Kinds
 from .api.objects import Key, Obj, name_of, with_
 from .api.schema import Schema
+from .client.client import Client
 from .client.local import LocalClient
 from .client.mirror import Mirror
 from .clock import Clock
@@ -86,8 +87,11 @@ class Cluster:
     """Everything between a store and its clients.  `run` works until it is cancelled."""
 
     def __init__(self, store: Store, clock: Clock, *, ca_certificate: str = "",
-                 make_fleet: Callable[..., Fleet] = Fleet):
+                 make_fleet: Callable[..., Fleet] = Fleet, clients: Callable[[Registry, str], Client] = LocalClient):
         self.clock = clock
+        self._clients, self._ca_certificate = clients, ca_certificate
+        self._at_work: dict[str, asyncio.Task[None]] = {}  # the controllers
+        self._group: asyncio.TaskGroup | None = None
         self.store = store
         self.kinds = Kinds(BUILT_IN)
         self.schema = Schema.load()
@@ -95,15 +99,15 @@ class Cluster:
         self.mirror = Mirror(self.client("system:muster"), [kind.resource for kind in self.kinds.stored()])
         self.meter = FleetMeter(self.mirror, clock, self.kinds)
         self._recorders: list[Recorder] = []
-        self.runtimes = [self._runtime(controller) for controller in self._controllers(ca_certificate)]
+        self.runtimes = [self._runtime(controller) for controller in self._controllers()]
         self.tell_as_kubelet = self._recorder("kubelet", KUBELET_BACKLOG)
         self.fleet = make_fleet(self.client("system:node"), self.mirror, clock, tell=self.tell_as_kubelet,
                                 meter=self.meter)
 
-    def client(self, user: str) -> LocalClient:
-        return LocalClient(self.registry, user)
+    def client(self, user: str) -> Client:
+        return self._clients(self.registry, user)
 
-    def _controllers(self, ca_certificate: str) -> Iterable[Controller]:
+    def _controllers(self) -> Iterable[Controller]:
         yield daemonset_controller()
         yield deployment.controller
         yield replica_set.controller
@@ -131,8 +135,8 @@ class Cluster:
         yield resource_quota_controller(self.kinds)
         yield service_account.controller
         yield event_expiry.controller
-        if ca_certificate:
-            yield root_certificate(ca_certificate)
+        if self._ca_certificate:
+            yield root_certificate(self._ca_certificate)
 
     def _runtime(self, controller: Controller) -> Runtime:
         client = self.client(SYSTEM + (controller.account or controller.name))
@@ -178,9 +182,23 @@ class Cluster:
             group.create_task(self.mirror.run(), name="mirror")
             for recorder in self._recorders:
                 group.create_task(recorder.run(), name="events")
+            self._group = group
             for runtime in self.runtimes:
-                group.create_task(runtime.run(), name=runtime.controller.name)
+                self._set_to_work(runtime, group)
             group.create_task(self.fleet.run(), name="fleet")
+
+    def _set_to_work(self, runtime: Runtime, group: asyncio.TaskGroup) -> None:
+        name = runtime.controller.name
+        self._at_work[name] = group.create_task(runtime.run(), name=name)
+
+    def restart(self, name: str) -> None:
+        """Ends one controller where it stands, in the middle of a plan too; another one begins, which knows nothing."""
+        assert self._group is not None, "only what runs is restarted"
+        place = next(place for place, one in enumerate(self.runtimes) if one.controller.name == name)
+        controller = next(one for one in self._controllers() if one.name == name)
+        self._at_work[name].cancel()
+        self.runtimes[place] = self.runtimes[place].replaced_by(controller)
+        self._set_to_work(self.runtimes[place], self._group)
 
 
 @contextlib.asynccontextmanager

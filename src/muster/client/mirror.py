@@ -68,6 +68,10 @@ class Mirror:
         for resource in self.resources if resources is None else resources:
             self._listeners[resource].append(listener)
 
+    def off_change(self, listener: Callable[[Change], object], resources: Iterable[str] | None = None) -> None:
+        for resource in self.resources if resources is None else resources:
+            self._listeners[resource].remove(listener)
+
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
             for resource in self._objects:
@@ -95,7 +99,8 @@ class Mirror:
                 self._start_over(resource, listing)
                 async for changes in self._client.follow(resource, listing.revision):
                     for number, change in enumerate(changes, 1):
-                        self._apply(change)
+                        if change.revision > self._seen[resource]:  # one that comes twice is news only once
+                            self._apply(change)
                         if number % APPLIED_AT_ONCE == 0:
                             await asyncio.sleep(0)
                     self._saw(resource, changes[-1].revision)
@@ -132,7 +137,7 @@ class Mirror:
             self._leave(key, old, new)
         if new is not None:
             self._enter(key, new)
-        for listener in self._listeners[key.resource]:
+        for listener in tuple(self._listeners[key.resource]):
             listener(change)
 
     def _leave(self, key: Key, old: Obj, new: Obj | None) -> None:

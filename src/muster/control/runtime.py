@@ -22,7 +22,7 @@ from ..api.objects import Key, Obj, name_of, revision_of, uid_of
 from ..client.client import Client
 from ..client.mirror import Mirror
 from ..clock import Clock
-from ..store.history import Change
+from ..store.history import Change, Snapshot
 from . import telling
 from .plan import Action, Bind, Create, Delete, Patch, Plan, Replace, SetStatus, Tell
 from .queue import Queue
@@ -83,6 +83,16 @@ class Runtime:
     def _wake(self, change: Change) -> None:
         for key in self.controller.wakes(change, self._mirror):
             self._queue.add(key)
+
+    def replaced_by(self, controller: Controller) -> Runtime:
+        """Hears nothing any more.  The one that takes its place finds all that is there, as if it came just now."""
+        self._mirror.off_change(self._wake, self.controller.resources)
+        anew = Runtime(controller, self._mirror, self._client, self._clock, self._kinds, self._tell)
+        for resource in controller.resources:
+            for place, obj in list(self._mirror.objects(resource).items()):
+                revision = revision_of(obj)
+                anew._wake(Change(revision, Key(resource, *place), Snapshot(obj, revision), None))
+        return anew
 
     async def run(self) -> None:
         await self._mirror.synced()
