@@ -25,7 +25,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
-from ..api.errors import AlreadyExists, ApiError, Conflict, NotFound
+from ..api.errors import AlreadyExists, ApiError, NotFound
 from ..api.logs import LogOptions
 from ..api.objects import Key, Obj, is_deleting, is_true, name_of, namespace_of, revision_of, uid_of
 from ..client.client import Client
@@ -49,6 +49,7 @@ LOOKS_AT_ONCE = 50  # before others of the event loop get their turn
 REPORT_S = 300.0  # a kubelet reports the status of its node this often, changed or not
 REPORTS_PER_S = 20
 RETRY_S, LONGEST_RETRY_S = 1.0, 60.0
+LAST_TRIES = 60  # to leave the renewal that a silent node made last
 FOLLOW_S = 0.5  # how often those who follow a log are served
 EARLY_S = 1e-6  # a timer may come this much too early: loops and clocks round
 
@@ -80,6 +81,7 @@ class Fleet:
         self._gauge = Gauge(meter, mirror, self._feel_soon) if meter is not None else None
         self._misfortunes: tuple[Misfortune, ...] = ()
         self._stirred = asyncio.Event()
+        self._rests_until = -math.inf  # while it rests: when it would look around by itself
         mirror.on_change(self._changed, ("pods", "nodes"))
 
     async def run(self) -> None:
@@ -103,7 +105,9 @@ class Fleet:
         if self._timers and not self._stirred.is_set():
             wait_s = max(0.0, self._timers[0][0] - self._clock.now())
             alarm = asyncio.get_running_loop().call_later(wait_s, self._stirred.set)
+        self._rests_until = self._timers[0][0] if self._timers else math.inf
         await self._stirred.wait()
+        self._rests_until = -math.inf
         if alarm is not None:
             alarm.cancel()
 
@@ -194,6 +198,8 @@ class Fleet:
             subject.timers[what] = when
             self._timers_set += 1
             heapq.heappush(self._timers, (when, self._timers_set, what, subject))
+            if when < self._rests_until:  # set by a writer, which tries again sooner than anything else is due
+                self._stirred.set()
 
     # Nodes
 
@@ -403,9 +409,9 @@ class Fleet:
                 resident.removed = True
                 await self._client.delete(resident.key, uid=resident.uid, grace_period_s=0)
             resident.failures = 0
-        except (NotFound, Conflict):
-            return  # gone, or a namesake: the mirror will say so, and needs its turn for that
-        except ApiError as error:
+        except NotFound:
+            return  # the mirror will say so, and needs its turn for that
+        except ApiError as error:  # a conflict with a namesake too: by the next try the mirror has said so
             resident.removed = False
             self._try_again(resident, error)
             return
@@ -458,18 +464,27 @@ class Fleet:
             await self._renew_lease(machine)
         except ApiError as error:
             log.info("lease of %s: %s; again at its next renewal", machine.name, error)
+            if not self._heartbeats:  # there is no other one
+                self._set_timer(machine, "lease", self._clock.now() + RETRY_S)
 
     def _renewal(self, now: float) -> Obj:
         return leases.renewal(len(self._machines), now) if self._heartbeats else leases.long_renewal(now)
 
     async def _leave_last_renewal(self, silence: tuple[Machine, float]) -> None:
         machine, since = silence
-        try:
-            await self._client.patch(leases.key(machine.name), leases.last_renewal(machine.uid, since))
-        except NotFound:
-            pass  # the node never renewed it
-        except ApiError as error:
-            log.info("lease of %s: %s; nobody finds out that it is silent", machine.name, error)
+        for _ in range(LAST_TRIES):
+            try:
+                await self._client.patch(leases.key(machine.name), leases.last_renewal(machine.uid, since))
+                if not is_failing(machine.node):  # it came back meanwhile
+                    await self._renew_lease(machine)
+                return
+            except NotFound:
+                return  # the node never renewed it
+            except ApiError as error:
+                log.info("lease of %s: %s; again in %.0f s", machine.name, error, RETRY_S)
+                await asyncio.sleep(RETRY_S)
+                if not is_failing(machine.node):
+                    return
 
     async def _renew_lease(self, machine: Machine) -> None:
         if self._machines.get(machine.name) is not machine:
@@ -480,6 +495,8 @@ class Fleet:
             await self._begin_lease(machine)
         except ApiError as error:
             log.info("lease of %s: %s; again at its next renewal", machine.name, error)
+            if not self._heartbeats:  # there is no other one
+                self._set_timer(machine, "lease", self._clock.now() + RETRY_S)
 
 
 def _asks_otherwise(before: Obj, after: Obj) -> bool:
