@@ -1,12 +1,12 @@
 # make demo   sets up .venv and runs the main job        make test   sets up .venv and passes the tests
 # make tour   plays the commands of five tutorials on fresh clusters, and compares what they show
-# make seeds N=1000   plays a thousand random histories of a cluster; FIRST=... says with which seed to begin
+# make seeds N=1000   plays a thousand random stories of a cluster on all cores; FIRST=... says with which seed to begin
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test seeds tour wire containers lint mission bench clean setup
+.PHONY: demo test seeds tour wire containers lint mission bench clean setup mutations
 
 demo: $(READY)
 	@$(BIN)/muster demo
@@ -18,7 +18,11 @@ N     ?= 500
 FIRST ?= 0
 
 seeds: $(VENV)/.tests-ready
-	@MUSTER_SEEDS=$(N) MUSTER_FIRST_SEED=$(FIRST) $(BIN)/python -m pytest tests/cluster/test_laws.py
+	@$(BIN)/python -m muster.rehearsal.story_seeds --count $(N) --first $(FIRST)
+
+# breaks the controllers by hand, one at a time, and sees each breach caught (tests/mutations/mutations.py lists them)
+mutations: $(VENV)/.tests-ready
+	@$(BIN)/python tests/mutations/run.py
 
 tour: $(READY)
 	@$(BIN)/python examples/tour/play.py

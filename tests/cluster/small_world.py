@@ -1,8 +1,6 @@
-"""A whole cluster in virtual time, and the few words that stories and scenarios are told with.
+"""A whole cluster in virtual time, and the few words that stories are told with.
 
-`World` is a cluster whose clients sign what they do: `world.who` is the account that is writing while a
-change is appended, so that a law can tell the controller's deletions from those made by hand.  Nothing else
-differs from the cluster that `muster up` serves.
+Nothing but the time differs from the cluster that `muster up` serves.
 """
 from __future__ import annotations
 
@@ -17,7 +15,7 @@ import orjson
 from muster.api.objects import Key, Obj, is_true
 from muster.app import Cluster, running
 from muster.bootstrap import first_objects
-from muster.client.local import LocalClient
+from muster.client.client import Client
 from muster.clock import Clock, run_virtual
 from muster.store.memory import MemoryStore
 
@@ -27,44 +25,9 @@ USUAL = {"missingImages": ["*:404"]}
 
 
 class World(Cluster):
-    """`who` is the last account whose write began: with a store in memory no other one comes in between."""
-
-    def __init__(self, store: MemoryStore, clock: Clock):
-        self.who = ""
-        super().__init__(store, clock)
-
-    def client(self, user: str) -> LocalClient:
-        return Signed(self, user)
-
     @property
-    def admin(self) -> LocalClient:
+    def admin(self) -> Client:
         return self.client("kubernetes-admin")
-
-
-class Signed(LocalClient):
-    def __init__(self, world: World, user: str):
-        super().__init__(world.registry, user)
-        self._world, self._name = world, user.rpartition(":")[2]
-
-    async def create(self, obj, **more):
-        self._world.who = self._name
-        return await super().create(obj, **more)
-
-    async def replace(self, obj, **more):
-        self._world.who = self._name
-        return await super().replace(obj, **more)
-
-    async def patch(self, key, patch, **more):
-        self._world.who = self._name
-        return await super().patch(key, patch, **more)
-
-    async def set_status(self, key, uid, status):
-        self._world.who = self._name
-        return await super().set_status(key, uid, status)
-
-    async def delete(self, key, **more):
-        self._world.who = self._name
-        return await super().delete(key, **more)
 
 
 @contextlib.asynccontextmanager

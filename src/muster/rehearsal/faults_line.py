@@ -29,6 +29,7 @@ from ..store.history import Change
 
 T = TypeVar("T")
 CONFLICT, ERROR, BEFORE, AFTER, SLOW = "conflict", "error", "timeout before", "timeout after", "slow"
+STEPS = 8  # a plan is carried out in so many steps at most, each of which may be slow
 HOWS = (CONFLICT, ERROR, BEFORE, AFTER, SLOW)
 ACCOUNTS = "system:serviceaccount:kube-system:"
 NODES, MIRROR = "system:node", "system:muster"
@@ -46,6 +47,7 @@ class Line:
         self.who = ""
         self.troubles: list[Trouble] = []
         self.repeats = False
+        self._past: list[tuple[Trouble, float]] = []  # troubles that are over, and until when plans of then may go on
         self.acknowledged: Callable[[Key, int], object] = lambda key, revision: None  # told of every answered write
         self._chance = clock.fork("line")
         self._now = clock.now
@@ -66,6 +68,22 @@ class Line:
         self._held_since = None
         self._flows.set()
 
+    def mend(self, trouble: Trouble) -> None:
+        if trouble in self.troubles:
+            self.troubles.remove(trouble)
+            now = self._now()
+            self._past = [(one, until) for one, until in self._past if until > now]
+            self._past.append((trouble, now + STEPS * trouble.longest_s))
+
+    def repeat_no_more(self) -> None:
+        self.repeats = False
+
+    def mend_all(self) -> None:
+        for trouble in list(self.troubles):
+            self.mend(trouble)
+        self.repeats = False
+        self.let_go()
+
     @property
     def is_held(self) -> bool:
         return self._held_since is not None
@@ -74,7 +92,8 @@ class Line:
         """Whatever happened before this moment, every component has heard of when it decides now."""
         now = self._now()
         slowest = max((one.longest_s for one in self.troubles), default=0.0)
-        return min(self._held_since if self._held_since is not None else now, now - slowest)
+        slowest = max([slowest, *(one.longest_s for one, until in self._past if until > now)])
+        return min(self._held_since if self._held_since is not None else now, now - STEPS * slowest)
 
     async def flows(self) -> None:
         while not self._flows.is_set():

@@ -189,11 +189,14 @@ class Orphans:
     def __init__(self, laws: Laws):
         self._laws = laws
         self._due: list[tuple[float, str]] = []  # (when its pods must be gone, uid of the owner)
+        self._back: dict[str, float] = {}  # nodes that were silent, and since when they are not
 
     def hear(self, change: Change) -> None:
         now = self._laws.now()
         if change.after is None and change.before is not None and change.key.resource in WORKLOADS:
             heapq.heappush(self._due, (now + COLLECTED_WITHIN_S, uid_of(change.before.value)))
+        elif change.key.resource == "nodes" and _is_silent(change.previous) and not _is_silent(change.value):
+            self._back[change.key.name] = now
         if self._due and self._due[0][0] < now:
             self.overdue()
 
@@ -211,12 +214,16 @@ class Orphans:
                            f"one of {len(left)} whose owner {uid} is gone for {COLLECTED_WITHIN_S:g} s")
 
     def _may_stay(self, pod: Obj) -> bool:
-        """Held by a finalizer, or on a node that says nothing; or it would be, a moment ago."""
-        node = self._laws.scene.nodes.get(pod["spec"].get("nodeName", ""))
-        silent = node is not None and (
-            (node["metadata"].get("annotations") or {}).get(FAIL) == "true"
-            or any(taint["key"] == "node.kubernetes.io/unreachable" for taint in node["spec"].get("taints") or ()))
-        return bool(finalizers_of(pod)) or silent or self._laws.is_fresh(self._laws.now() - COLLECTED_WITHIN_S)
+        """Held by a finalizer, or on a node that says nothing, or did so until a short time ago; or the line is bad."""
+        name, recently = pod["spec"].get("nodeName", ""), self._laws.now() - COLLECTED_WITHIN_S
+        return (bool(finalizers_of(pod)) or _is_silent(self._laws.scene.nodes.get(name))
+                or self._back.get(name, recently) > recently or self._laws.is_hidden(recently))
+
+
+def _is_silent(node: Obj | None) -> bool:
+    return node is not None and (
+        (node["metadata"].get("annotations") or {}).get(FAIL) == "true"
+        or any(taint["key"] == "node.kubernetes.io/unreachable" for taint in node["spec"].get("taints") or ()))
 
 
 class HotLoops:

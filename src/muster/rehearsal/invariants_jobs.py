@@ -24,8 +24,9 @@ class _Job:
     def __init__(self, job: Obj):
         self.obj = job
         self.succeeded = 0  # pods that were seen to succeed
-        self.failed = 0  # that failed, or were deleted before they ended
-        self.counted: dict[str, str] = {}  # uid of a pod that is still there -> how it was counted
+        self.failed = 0  # that failed, or were told to go; some of these may still succeed
+        self.ended = 0  # one or the other
+        self.counted: dict[str, str] = {}  # uid of a pod that is still there -> what it was counted as: "s", "f", "fs"
         self.changed = float("-inf")
 
 
@@ -63,15 +64,16 @@ class Jobs:
         job = self._jobs.get(owner_of(pod, "Job"))
         if job is None or pod is None:
             return
-        uid, known = uid_of(pod), job.counted.get(uid_of(pod))
-        how = "succeeded" if phase_of(pod) == "Succeeded" else "failed" if (
-            phase_of(pod) == "Failed" or is_deleting(pod) or new is None) else None
-        if how is not None and known != how:
-            job.succeeded += (how == "succeeded") - (known == "succeeded")
-            job.failed += (how == "failed") - (known == "failed")
-            job.counted[uid] = how
+        known = job.counted.get(uid_of(pod), "")
+        how = "s" if phase_of(pod) == "Succeeded" else "f" if (
+            phase_of(pod) == "Failed" or is_deleting(pod) or new is None) else ""
+        if how and how not in known:
+            job.ended += not known
+            job.succeeded += how == "s"
+            job.failed += how == "f"
+            job.counted[uid_of(pod)] = known + how
         if new is None:
-            job.counted.pop(uid, None)
+            job.counted.pop(uid_of(pod), None)
 
     def _made(self, key: Key, pod: Obj) -> None:
         laws, job = self._laws, self._jobs.get(owner_of(pod, "Job"))
@@ -103,6 +105,9 @@ class Jobs:
                 self._laws.wrong("Jobs count each pod once", key, f"{field} falls from {was} to {is_}")
             if is_ > seen:
                 self._laws.wrong("Jobs count each pod once", key, f"{field} is {is_}, {seen} pods ended so")
+        total = (after.get("succeeded") or 0) + (after.get("failed") or 0)
+        if total > job.ended:
+            self._laws.wrong("Jobs count each pod once", key, f"{total} are counted, {job.ended} pods ended")
         completions = new["spec"].get("completions")
         if completions is not None and (after.get("succeeded") or 0) > completions:
             self._laws.wrong("a Job runs no more pods than its completions", key,

@@ -5,8 +5,8 @@
     update   an available pod makes way for a new revision only at or above the partition, and only once all higher
              ordinals are available
 
-With podManagementPolicy Parallel starts and stops wait for nobody.  A pod that is not available itself may always go:
-it is replaced, whatever its place.
+With podManagementPolicy Parallel starts and stops wait for nobody, and updates for pods that are ready.  A pod that is
+not available itself may always go: it is replaced, whatever its place.
 https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#deployment-and-scaling-guarantees
 """
 from __future__ import annotations
@@ -107,7 +107,7 @@ class Ordered:
 
     def _is_well(self, key: Key, pod: Obj, stateful_set: Obj) -> bool:
         """Available, or it was a moment ago and did not go by the controller's own doing."""
-        if available_from(pod, stateful_set) <= self._laws.now():
+        if available_from(pod, stateful_set) <= self._laws.now() or (not _is_ordered(stateful_set) and _is_up(pod)):
             return True
         return self._laws.is_fresh(self._went_down.get(key))
 

@@ -169,6 +169,8 @@ class Replicas:
         if old is not None and replicas < old["spec"].get("replicas", 1):
             self._asked_by[uid] = self._laws.who()
         self._sets[uid] = new
+        if old is not None and old["spec"].get("minReadySeconds") != new["spec"].get("minReadySeconds"):
+            self._count_anew(uid, now)
         self._wanted.setdefault(uid, _Limit(replicas, now)).set(replicas, now)
         before, after = owner_of(old, "Deployment"), owner_of(new, "Deployment")
         if before != after:
@@ -177,6 +179,12 @@ class Replicas:
                 self._sets_of.setdefault(after, {})[uid] = None
                 if (rollout := self._rollouts.get(after)) is not None and replicas and old is not None:
                     rollout.scaled = True  # a set with its pods was adopted
+
+    def _count_anew(self, uid: str, now: float) -> None:
+        rollout = self._rollouts.get(owner_of(self._sets[uid], "Deployment"))
+        for key, pod in self._laws.scene.pods_of(uid).items():
+            if rollout is not None:
+                rollout.pods.put(key, available_from(pod, self._sets[uid]), now)
 
     def _deployment_changed(self, change: Change) -> None:
         old, new, now = change.previous, change.value, self._laws.now()
