@@ -72,7 +72,7 @@ class Laws:
         self.count = 0  # of all that were broken, also beyond those that are remembered
         self.story: deque[str] = deque(maxlen=TOLD_BEFORE)
         self.writes: Counter[str] = Counter()
-        self.moved = now()  # when something last changed that a status tells of
+        self.begun = now()  # when the components began; nobody is blamed for the time before
         self._history = history
         self._revision = 0
         self._orphans = Orphans(self)
@@ -217,7 +217,7 @@ class Orphans:
         """Held by a finalizer, or on a node that says nothing, or did so until a short time ago; or the line is bad."""
         name, recently = pod["spec"].get("nodeName", ""), self._laws.now() - COLLECTED_WITHIN_S
         return (bool(finalizers_of(pod)) or _is_silent(self._laws.scene.nodes.get(name))
-                or self._back.get(name, recently) > recently or self._laws.is_hidden(recently))
+                or max(self._back.get(name, recently), self._laws.begun) > recently or self._laws.is_hidden(recently))
 
 
 def _is_silent(node: Obj | None) -> bool:

@@ -173,7 +173,7 @@ class Daemons:
         if old is not None and new is not None and old["spec"] == new["spec"] \
                 and old["metadata"].get("labels") == new["metadata"].get("labels"):
             return
-        self._node_changed[name] = self._laws.moved = now
+        self._node_changed[name] = now
         for daemons in self._sets.values():
             self._note_limit(daemons)
             self._fit(daemons, name, new)
@@ -198,7 +198,6 @@ class Daemons:
         old, new, now = change.previous, change.value, self._laws.now()
         if new is None:
             self._sets.pop(uid_of(old) if old is not None else "", None)
-            self._laws.moved = now
             return
         daemons = self._sets.get(uid_of(new))
         if daemons is None:
@@ -211,7 +210,6 @@ class Daemons:
         else:
             self._note_limit(daemons)
         daemons.obj, daemons.changed, daemons.is_sure = new, now, True
-        self._laws.moved = now
         for name, node in self._laws.scene.nodes.items():
             self._fit(daemons, name, node)
             self._place(daemons, name)

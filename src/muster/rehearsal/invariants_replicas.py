@@ -61,6 +61,7 @@ class Replicas:
         self._rollouts: dict[str, _Rollout] = {}
         self._sets: dict[str, Obj] = {}  # by uid
         self._wanted: dict[str, _Limit] = {}  # replicas of a set
+        self._left: dict[str, deque[float]] = {}  # when active pods of a set ended, or went, by themselves
         self._asked_by: dict[str, str] = {}  # who last asked a set for fewer
         self._sets_of: dict[str, dict[str, None]] = {}  # uid of a Deployment -> uids of its sets
 
@@ -96,13 +97,14 @@ class Replicas:
         laws, uid, now = self._laws, owner_of(pod, "ReplicaSet"), self._laws.now()
         if uid not in self._wanted or not is_active(pod):
             return
-        least, there = min(self._wanted[uid].recent(self._fresh_from())), laws.scene.active[uid]
-        if there - 1 < least and not is_deleting(self._sets[uid]):
+        fresh_from = self._fresh_from()
+        least, there = min(self._wanted[uid].recent(fresh_from)), laws.scene.active[uid]
+        there_a_moment_ago = there + sum(when >= fresh_from for when in self._left.get(uid, ()))
+        if there_a_moment_ago - 1 < least and not is_deleting(self._sets[uid]):
             laws.wrong("a ReplicaSet ends no pod that it needs", key, f"leaves {there - 1} of {least}")
         rollout = self._rollouts.get(owner_of(self._sets[uid], "Deployment"))
         if rollout is None or self._asked_by.get(uid) != ROLLOUTS or not rollout.pods.is_up(key, now):
             return
-        fresh_from = self._fresh_from()
         if rollout.scaled or rollout.changed >= fresh_from or not _rolls(rollout.obj) or is_deleting(rollout.obj):
             return
         just_lost = sum(when >= fresh_from for when in rollout.lost)
@@ -137,6 +139,10 @@ class Replicas:
 
     def _pod_changed(self, change: Change) -> None:
         key, old, new, now = change.key, change.previous, change.value, self._laws.now()
+        uid = owner_of(old, "ReplicaSet")
+        if uid and old is not None and is_active(old) and self._laws.who() != SETS and (
+                new is None or not is_active(new) or owner_of(new, "ReplicaSet") != uid):
+            self._left.setdefault(uid, deque(maxlen=4096)).append(now)
         before, after = self._rollout_of(old), self._rollout_of(new)
         if before is not None and before is not after:
             self._lost(before, key, now)
@@ -163,6 +169,7 @@ class Replicas:
             self._sets.pop(uid, None)
             self._wanted.pop(uid, None)
             self._asked_by.pop(uid, None)
+            self._left.pop(uid, None)
             self._sets_of.get(owner_of(old, "Deployment"), {}).pop(uid, None)
             return
         uid, replicas = uid_of(new), new["spec"].get("replicas", 1)

@@ -105,8 +105,11 @@ class _Play:
         heartbeats = random_of(self._seed) < HEARTBEATS
         lives = list(_lives(self._steps))
         for number, (away_s, steps) in enumerate(lives):
+            if number:
+                self._say(f"the process ended; another one begins after {away_s:g} s")
             await asyncio.sleep(away_s)
             self._line.let_go()
+            self._laws.begun = self._clock.now()
             self._cluster = Cluster(self._store, self._clock, clients=self._line.client,
                                     make_fleet=partial(Fleet, heartbeats=heartbeats))
             async with running(self._cluster):
