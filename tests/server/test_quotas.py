@@ -213,6 +213,20 @@ def test_a_change_is_charged_for_what_it_adds():
     in_cluster(check)
 
 
+def test_a_claim_that_grows_is_charged_for_what_it_adds():
+    async def check(cluster: Cluster) -> None:
+        await cluster.create({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "fast"},
+                              "provisioner": "a/b", "allowVolumeExpansion": True})
+        await cluster.create(quota({"requests.storage": "5Gi"}))
+        made = await cluster.create(claim("2Gi"))
+        await cluster.registry.set_status(cluster.kind("persistentvolumeclaims"), "default", "data",
+                                          made["metadata"]["uid"], {"phase": "Bound", "capacity": {"storage": "2Gi"}})
+        with pytest.raises(Forbidden, match="requested: requests.storage=4Gi, used: requests.storage=2Gi, limited: "):
+            await cluster.patch("persistentvolumeclaims", "data", {"spec": {"resources": {"requests": {"storage": "6Gi"}}}})
+        await cluster.patch("persistentvolumeclaims", "data", {"spec": {"resources": {"requests": {"storage": "5Gi"}}}})
+    in_cluster(check)
+
+
 def test_a_dry_run_is_held_to_it_and_takes_nothing():
     async def check(cluster: Cluster) -> None:
         await cluster.create(quota({"pods": "1"}))
