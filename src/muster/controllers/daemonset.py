@@ -5,6 +5,7 @@
               history: today's template has its revision       (control/revisions.py)
               chores: a pod where none is, no more than belong (daemonset_places.py)
               rollout: old pods give way, few at a time        (daemonset_rollout.py)
+              both over a board that reads only what changed   (daemonset_board.py)
               status, and revisions that nobody needs any more
 
 A decision is a function of what was seen and of the time.  The one thing that is not in the cluster is how
@@ -33,12 +34,12 @@ from ..control.dependents import woken_by_dependent
 from ..control.plan import Action, Create, Delete, Plan, SetStatus, Tell
 from ..control.runtime import Controller
 from ..store.history import Change
+from .daemonset_board import Board
 from .daemonset_nodes import Fit, eligibility
-from .daemonset_places import Chores, Failure, places_of, tend
-from .daemonset_pods import Daemon, Want, daemons_of, pod_maker, template_generation, template_of
-from .daemonset_rollout import Steps, allows_surge, is_rolling, limits_of, roll
+from .daemonset_places import Failure
+from .daemonset_pods import Want, pod_maker, template_generation, template_of
+from .daemonset_rollout import Steps, allows_surge, is_rolling, limits_of
 from .daemonset_status import status_of
-from .readiness import NEVER
 
 RESOURCE = "daemonsets.apps"
 MOST_SETS = 4096  # whose failures are remembered
@@ -46,12 +47,11 @@ MOST_SETS = 4096  # whose failures are remembered
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What was read in a look, by the identity of what it was read from: the next one reads only what changed."""
+    """What was read in the last look, by the identity of what it was read from: the next one reads what changed."""
 
-    template: Obj
-    want: Want
-    nodes: Mapping[int, tuple[Obj, str, Fit]]
-    daemons: Mapping[int, Daemon]
+    selector: Obj
+    claimed: Mapping[int, Obj]  # pods that are its own, and need nothing done for that
+    board: Board
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,16 +142,12 @@ def observe(mirror: Mirror, key: Key, memories: Memories) -> Observed | None:
     return Observed(
         daemonset,
         pods=owners.candidates(mirror, daemonset, "pods"),
-        nodes=[node for _, node in sorted(mirror.objects("nodes").items(), key=_place)],
+        nodes=list(mirror.objects("nodes").values()),
         revisions=owners.candidates(mirror, daemonset, revisions.RESOURCE),
         names=mirror.in_namespace(revisions.RESOURCE, key.namespace),
         memory=memories.of(daemonset),
         memories=memories,
     )
-
-
-def _place(item: tuple[tuple[str, str], Obj]) -> tuple[str, str]:
-    return item[0]
 
 
 # ------------------------------------------------------------------ the decision
@@ -169,28 +165,37 @@ def decide(seen: Observed, now: float) -> Decision:
                                    "This daemon set is selecting all pods. A non-empty selector is required.")]))
 
     selector = from_label_selector(daemonset["spec"]["selector"])
-    claimed = owners.claim(daemonset, selector, seen.pods, "pods")
+    known = _claimed_before(seen)
+    pods = {id(pod): pod for pod in seen.pods}
+    claimed = owners.claim(daemonset, selector, [pod for one, pod in pods.items() if one not in known], "pods")
     recorded = owners.claim(daemonset, selector, seen.revisions, revisions.RESOURCE)
     if claimed.actions or recorded.actions:
         return Decision(Plan(recorded.actions + claimed.actions, size=size), seen.memory)
 
-    past = revisions.keep(daemonset, template_of(daemonset), recorded.mine, claimed.mine, seen.names)
+    new = {id(pod) for pod in claimed.mine}
+    mine = {one: pod for one, pod in pods.items() if one in known or one in new}
+    past = revisions.keep(daemonset, template_of(daemonset), recorded.mine, mine.values(), seen.names)
     if past.collides:
         return Decision(Plan([_count_collision(daemonset)], size=size), seen.memory)
-    return _decide_pods(seen, claimed.mine, past, now, size)
+    return _decide_pods(seen, mine, past, now, size)
 
 
-def _decide_pods(seen: Observed, pods: Sequence[Obj], past: revisions.Past, now: float, size: int) -> Decision:
+def _claimed_before(seen: Observed) -> Mapping[int, Obj]:
+    reading = seen.memory.reading
+    return reading.claimed if reading is not None and reading.selector is seen.daemonset["spec"]["selector"] else {}
+
+
+def _decide_pods(seen: Observed, pods: Mapping[int, Obj], past: revisions.Past, now: float, size: int) -> Decision:
     daemonset, spec = seen.daemonset, seen.daemonset["spec"]
     want = Want(past.hash, template_generation(daemonset), spec.get("minReadySeconds") or 0)
-    reading = _read(seen, pods, want, now)
-    judged = [(name, fit) for _, name, fit in reading.nodes.values()]
-    desired = sum(fit is Fit.RUN for _, fit in judged)
-    daemons = list(reading.daemons.values())
-    places = places_of(judged, daemons)
+    board = _board(seen, want)
+    failures = _failures(seen)
+    changed = board.take_in(list(seen.nodes), pods, now)
+    limits = limits_of(daemonset, board.desired)
+    board.judge(changed, daemonset, allows_surge(daemonset), limits.max_surge > 0, failures, now)
 
-    chores = tend(places, daemonset, allows_surge(daemonset), _failures(seen), now)
-    steps = roll(places, limits_of(daemonset, desired), desired) if is_rolling(daemonset) else Steps()
+    chores = board.chores(failures, now)
+    steps = board.steps(limits) if is_rolling(daemonset) else Steps()
 
     make = pod_maker(daemonset, past.hash)
     limit = spec.get("revisionHistoryLimit")
@@ -199,28 +204,22 @@ def _decide_pods(seen: Observed, pods: Sequence[Obj], past: revisions.Past, now:
         *chores.tell,
         *(_end(daemon.pod, daemonset) for daemon in chores.end + steps.end),
         *(Create(make(node), tell=daemonset) for node in dict.fromkeys(chores.start + steps.start)),
-        *revisions.surplus(past.old, pods, 10 if limit is None else limit),
+        *revisions.surplus(past.old, pods.values(), 10 if limit is None else limit),
     ]
-    status = status_of(daemonset, places, desired)
+    status = status_of(daemonset, board.counts, board.desired)
     if status != daemonset.get("status"):
         actions.append(SetStatus(_key(daemonset), uid_of(daemonset), status))
-    return Decision(Plan(actions, _wake_at(chores, daemons), size),
-                    Memory(_generation(daemonset), chores.failures, reading))
+    wakes = [when for when in (board.settles_at(), chores.wake_at) if when is not None]
+    return Decision(Plan(actions, min(wakes, default=None), size),
+                    Memory(_generation(daemonset), chores.failures, Reading(spec["selector"], pods, board)))
 
 
-def _read(seen: Observed, pods: Sequence[Obj], want: Want, now: float) -> Reading:
-    template, before = template_of(seen.daemonset), seen.memory.reading
-    fits = eligibility(template)
-    known = before.nodes if before is not None and before.template is template else {}
-    nodes = {id(node): known.get(id(node)) or (node, name_of(node), fits(node)) for node in seen.nodes}
-    daemons = daemons_of(pods, want, now, before.daemons if before is not None and before.want == want else {})
-    return Reading(template, want, nodes, {id(daemon.pod): daemon for daemon in daemons})
-
-
-def _wake_at(chores: Chores, daemons: Iterable[Daemon]) -> float | None:
-    """When the next ready pod has settled, or the next failed one may be replaced."""
-    settling = (daemon.available_at for daemon in daemons if not daemon.is_available and daemon.is_ready)
-    return min((when for when in (*settling, chores.wake_at) if when is not None and when < NEVER), default=None)
+def _board(seen: Observed, want: Want) -> Board:
+    """The one of the last look, while it is about the same template."""
+    reading, template = seen.memory.reading, template_of(seen.daemonset)
+    if reading is not None and reading.board.template is template and reading.board.want == want:
+        return reading.board
+    return Board(template, want)
 
 
 def selects_everything(daemonset: Obj) -> bool:

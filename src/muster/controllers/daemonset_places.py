@@ -21,7 +21,7 @@ from .daemonset_pods import Daemon
 FIRST_DELAY_S, LONGEST_DELAY_S = 1.0, 15 * 60.0
 FORGET_AFTER_S = 2 * LONGEST_DELAY_S
 
-_age = attrgetter("age")
+by_age = attrgetter("age")  # the oldest first
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,27 +58,6 @@ class Chores:
 
     def wake(self, when: float) -> None:
         self.wake_at = when if self.wake_at is None else min(self.wake_at, when)
-
-
-def places_of(nodes: Iterable[tuple[str, Fit]], daemons: Iterable[Daemon]) -> list[Place]:
-    """Every node that has or should have a pod, in the order of the nodes; the missing ones at the end."""
-    on: dict[str, list[Daemon]] = {}
-    for daemon in daemons:
-        there = on.get(daemon.node)
-        if there is None:
-            on[daemon.node] = [daemon]
-        else:
-            there.append(daemon)
-    found = []
-    for name, fit in nodes:
-        there = on.pop(name, None)
-        if there is not None or fit is Fit.RUN:
-            found.append(Place(name, fit, there or []))
-    found.extend(Place(name, None, on[name]) for name in sorted(on))
-    for place in found:
-        if len(place.pods) > 1:
-            place.pods.sort(key=_age)
-    return found
 
 
 def tend(places: Iterable[Place], daemonset: Obj, surging: bool, failures: Failures, now: float) -> Chores:

@@ -8,9 +8,8 @@ https://kubernetes.io/docs/concepts/workloads/controllers/daemonset/#how-daemon-
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from ..api.objects import Obj, annotations_of, controller_reference, labels_of, name_of, namespace_of
 from ..api.placement import pin_to_node, pinned_node
@@ -82,21 +81,12 @@ class Daemon:
         return not self.is_bound, self.pod["metadata"].get("creationTimestamp") or "", self.name
 
 
-def daemons_of(pods: Iterable[Obj], want: Want, now: float,
-               known: Mapping[int, Daemon] = MappingProxyType({})) -> list[Daemon]:
+def daemons_of(pods: Iterable[Obj], want: Want, now: float) -> list[Daemon]:
     """The pods that are for some node.  One that ended and is being deleted is nobody's concern any more:
-    only its finalizers hold it.
-
-    `known` are those of an earlier look for the same `want`, by the identity of the pod: a pod that has not changed
-    since is not read again.
-    """
+    only its finalizers hold it."""
     found = []
     current: dict[int, bool] = {}  # pods of one template share their labels: each set is judged once
     for pod in pods:
-        before = known.get(id(pod))
-        if before is not None and (before.is_available or before.available_at > now):
-            found.append(before)
-            continue
         metadata, spec, status = pod["metadata"], pod["spec"], pod.get("status") or {}
         bound = spec.get("nodeName")
         node = bound or pinned_node(spec)

@@ -8,12 +8,12 @@ With surge, a new pod is started next to the old one on at most `maxSurge` nodes
 once the new one is available.  Where the old one is down, the new one is started outside of that limit.
 https://kubernetes.io/docs/tasks/manage-daemon/update-daemon-set/  KEP-1591 (surge)
 
-Both decide over `Place.live`, what is left after the chores of the same look: a place that will be filled
-next counts as down, as it will be when the new pod stands there.
+Both judge one place at a time, over `Place.live`, what is left after the chores of the same look: a place that will
+be filled next counts as down, as it will be when the new pod stands there.  The board (daemonset_board.py) adds places
+up and gives those that wait their turn, in the order of the nodes.
 """
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ..api.objects import Obj, annotations_of, at
@@ -71,10 +71,29 @@ def is_rolling(daemonset: Obj) -> bool:
     return strategy_of(daemonset) == "RollingUpdate" and not is_paused(daemonset)
 
 
-def roll(places: Iterable[Place], limits: Limits, desired: int) -> Steps:
-    if limits.max_surge == 0:
-        return _replace(places, limits.max_unavailable)
-    return _surge(places, limits.max_surge, desired)
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What the rollout makes of one place: what it counts for, what is done there at once, what waits for its turn."""
+
+    down: int = 0
+    up: int = 0
+    surging: int = 0
+    end: Daemon | None = None
+    start: str | None = None
+    may_end: Daemon | None = None
+    may_start: str | None = None
+
+    @property
+    def acts(self) -> bool:
+        return self.end is not None or self.start is not None
+
+    @property
+    def waits(self) -> bool:
+        return self.may_end is not None or self.may_start is not None
+
+
+def turn_of(place: Place, surges: bool) -> Turn:
+    return _surge(place) if surges else _replace(place)
 
 
 def _new_and_old(place: Place) -> tuple[Daemon | None, Daemon | None] | None:
@@ -93,47 +112,31 @@ def _new_and_old(place: Place) -> tuple[Daemon | None, Daemon | None] | None:
     return new, old
 
 
-def _replace(places: Iterable[Place], max_unavailable: int) -> Steps:
-    down = 0
-    broken: list[Daemon] = []
-    candidates: list[Daemon] = []
-    for place in places:
-        new, old = _new_and_old(place) or (None, None)
-        if old is None:
-            down += new is None or not new.is_available
-        elif new is not None:
-            down += 1  # one too many: the chores see to it
-        elif old.is_available:
-            candidates.append(old)
-        else:
-            broken.append(old)
-            down += 1
-    return Steps(end=broken + candidates[:max(0, max_unavailable - down)])
+_IS_DOWN = Turn(down=1)
+_IS_UP = Turn()
 
 
-def _surge(places: Iterable[Place], max_surge: int, desired: int) -> Steps:
-    steps, surging, up = Steps(), 0, 0
-    candidates: list[str] = []
-    leaving: list[Daemon] = []
-    for place in places:
-        standing = _new_and_old(place)
-        if standing is None:
-            surging += 1
-            continue
-        new, old = standing
-        if old is None:
-            up += new is not None and new.is_available
-            continue
-        up += old.is_available
-        if new is not None:
-            if new.is_available:
-                steps.end.append(old)
-            else:
-                surging += 1
-        elif place.fit is Fit.RUN:
-            (candidates if old.is_available else steps.start).append(place.node)
-        elif place.fit is not None:
-            (leaving if old.is_available else steps.end).append(old)
-    steps.start += candidates[:max(0, max_surge - surging)]
-    steps.end += leaving[:max(0, up - desired)]  # from where none should run: only once others carry on
-    return steps
+def _replace(place: Place) -> Turn:
+    new, old = _new_and_old(place) or (None, None)
+    if old is None:
+        return _IS_DOWN if new is None or not new.is_available else _IS_UP
+    if new is not None:
+        return _IS_DOWN  # one too many: the chores see to it
+    return Turn(may_end=old) if old.is_available else Turn(down=1, end=old)
+
+
+def _surge(place: Place) -> Turn:
+    standing = _new_and_old(place)
+    if standing is None:
+        return Turn(surging=1)
+    new, old = standing
+    if old is None:
+        return Turn(up=int(new is not None and new.is_available))
+    up = int(old.is_available)
+    if new is not None:
+        return Turn(up=up, end=old) if new.is_available else Turn(up=up, surging=1)
+    if place.fit is Fit.RUN:
+        return Turn(up=up, may_start=place.node) if up else Turn(start=place.node)
+    if place.fit is not None:  # from where none should run
+        return Turn(up=up, may_end=old) if up else Turn(end=old)
+    return Turn(up=up)

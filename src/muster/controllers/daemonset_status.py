@@ -8,38 +8,59 @@ Numbers of zero that the Go client leaves out (up-to-date, available, unavailabl
 """
 from __future__ import annotations
 
-from collections.abc import Iterable
+from dataclasses import dataclass
 
 from ..api.objects import Obj
 from .daemonset_nodes import Fit
 from .daemonset_places import Place
 
 
-def status_of(daemonset: Obj, places: Iterable[Place], desired: int) -> Obj:
-    current = misscheduled = ready = updated = up = 0
-    for place in places:
-        if not place.pods:
-            continue
-        if place.fit is not Fit.RUN:
-            misscheduled += place.fit is not None
-            continue
-        oldest = place.pods[0]
-        current += 1
-        ready += oldest.is_ready
-        up += oldest.is_available
-        updated += oldest.is_current
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Of places: those that have a pod, and how that is."""
+
+    current: int = 0
+    misscheduled: int = 0
+    ready: int = 0
+    updated: int = 0
+    up: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(self.current + other.current, self.misscheduled + other.misscheduled, self.ready + other.ready,
+                      self.updated + other.updated, self.up + other.up)
+
+    def __sub__(self, other: Counts) -> Counts:
+        return Counts(self.current - other.current, self.misscheduled - other.misscheduled, self.ready - other.ready,
+                      self.updated - other.updated, self.up - other.up)
+
+
+NOTHING = Counts()
+_MISSCHEDULED = Counts(misscheduled=1)
+
+
+def counts_of(place: Place) -> Counts:
+    """The oldest pod speaks for its node."""
+    if not place.pods:
+        return NOTHING
+    if place.fit is not Fit.RUN:
+        return _MISSCHEDULED if place.fit is not None else NOTHING
+    oldest = place.pods[0]
+    return Counts(1, 0, int(oldest.is_ready), int(oldest.is_current), int(oldest.is_available))
+
+
+def status_of(daemonset: Obj, counts: Counts, desired: int) -> Obj:
     before = daemonset.get("status") or {}
     status = {
-        "currentNumberScheduled": current,
-        "numberMisscheduled": misscheduled,
+        "currentNumberScheduled": counts.current,
+        "numberMisscheduled": counts.misscheduled,
         "desiredNumberScheduled": desired,
-        "numberReady": ready,
+        "numberReady": counts.ready,
     }
     may_be_left_out = {
         "observedGeneration": daemonset["metadata"].get("generation"),
-        "updatedNumberScheduled": updated,
-        "numberAvailable": up,
-        "numberUnavailable": desired - up,
+        "updatedNumberScheduled": counts.updated,
+        "numberAvailable": counts.up,
+        "numberUnavailable": desired - counts.up,
     }
     status.update({field: number for field, number in may_be_left_out.items() if number})
     status.update({field: before[field] for field in ("collisionCount", "conditions")
