@@ -32,7 +32,7 @@ class Mirror:
         self._objects: dict[str, dict[Place, Obj]] = {resource: {} for resource in resources}
         self._seen: dict[str, int] = dict.fromkeys(self._objects, 0)
         self._unsynced = dict.fromkeys(self._objects)
-        self._dependents: dict[str, dict[Key, Obj]] = {}
+        self._dependents: dict[str, dict[str, dict[Key, Obj]]] = {}  # uid -> resource -> what belongs to it
         self._on_node: dict[str, dict[Key, Obj]] = {}
         self._spaces: dict[tuple[str, str], dict[str, Obj]] = defaultdict(dict)
         self._listeners: dict[str, list[Callable[[Change], object]]] = {resource: [] for resource in self._objects}
@@ -52,7 +52,16 @@ class Mirror:
 
     def dependents(self, uid: str) -> Mapping[Key, Obj]:
         """Every object with an ownerReference to `uid`."""
-        return self._dependents.get(uid, NONE)
+        found = self._dependents.get(uid)
+        if not found:
+            return NONE
+        if len(found) == 1:
+            return next(iter(found.values()))
+        return {key: obj for of_one in found.values() for key, obj in of_one.items()}
+
+    def dependents_of(self, uid: str, resource: str) -> Mapping[Key, Obj]:
+        """Those of one resource: to ask costs nothing, however many there are."""
+        return self._dependents.get(uid, {}).get(resource, NONE)
 
     def on_node(self, name: str) -> Mapping[Key, Obj]:
         """The pods bound to a node ("": those bound to none)."""
@@ -143,7 +152,7 @@ class Mirror:
     def _leave(self, key: Key, old: Obj, new: Obj | None) -> None:
         """Takes `old` out of every index that `new` will not put it back into."""
         for reference in owners_of(old):
-            _discard(self._dependents, reference["uid"], key)
+            self._disown(reference["uid"], key)
         if key.resource == "pods":
             node = old["spec"].get("nodeName", "")
             if new is None or new["spec"].get("nodeName", "") != node:
@@ -155,11 +164,18 @@ class Mirror:
             if not space:
                 del self._spaces[key.resource, key.namespace]
 
+    def _disown(self, uid: str, key: Key) -> None:
+        found = self._dependents.get(uid)
+        if found is not None:
+            _discard(found, key.resource, key)
+            if not found:
+                del self._dependents[uid]
+
     def _enter(self, key: Key, new: Obj) -> None:
         self._objects[key.resource][key.namespace, key.name] = new
         self._spaces[key.resource, key.namespace][key.name] = new
         for reference in owners_of(new):
-            self._dependents.setdefault(reference["uid"], {})[key] = new
+            self._dependents.setdefault(reference["uid"], {}).setdefault(key.resource, {})[key] = new
         if key.resource == "pods":
             self._on_node.setdefault(new["spec"].get("nodeName", ""), {})[key] = new
 

@@ -112,6 +112,6 @@ def orphans(mirror: Mirror, resource: str, namespace: str) -> Collection[Obj]:
 
 def candidates(mirror: Mirror, owner: Obj, resource: str) -> list[Obj]:
     """What `claim` needs to see of one resource: the owner's dependents, and the orphans around it."""
-    owned = [obj for key, obj in mirror.dependents(uid_of(owner)).items() if key.resource == resource]
+    owned = list(mirror.dependents_of(uid_of(owner), resource).values())
     owned.extend(orphans(mirror, resource, namespace_of(owner)))
     return owned

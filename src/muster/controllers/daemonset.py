@@ -166,14 +166,15 @@ def decide(seen: Observed, now: float) -> Decision:
 
     selector = from_label_selector(daemonset["spec"]["selector"])
     known = _claimed_before(seen)
-    pods = {id(pod): pod for pod in seen.pods}
-    claimed = owners.claim(daemonset, selector, [pod for one, pod in pods.items() if one not in known], "pods")
+    pods = dict(zip(map(id, seen.pods), seen.pods, strict=True))
+    unknown = pods.keys() - known.keys()
+    claimed = owners.claim(daemonset, selector, sorted((pods[one] for one in unknown), key=name_of), "pods")
     recorded = owners.claim(daemonset, selector, seen.revisions, revisions.RESOURCE)
     if claimed.actions or recorded.actions:
         return Decision(Plan(recorded.actions + claimed.actions, size=size), seen.memory)
 
-    new = {id(pod) for pod in claimed.mine}
-    mine = {one: pod for one, pod in pods.items() if one in known or one in new}
+    foreign = unknown.difference(map(id, claimed.mine))
+    mine = {one: pod for one, pod in pods.items() if one not in foreign} if foreign else pods
     past = revisions.keep(daemonset, template_of(daemonset), recorded.mine, mine.values(), seen.names)
     if past.collides:
         return Decision(Plan([_count_collision(daemonset)], size=size), seen.memory)

@@ -21,7 +21,7 @@ from sortedcontainers import SortedDict
 from ..api.objects import Obj, name_of
 from .daemonset_nodes import Fit, eligibility
 from .daemonset_places import Chores, Failures, Place, by_age, tend
-from .daemonset_pods import Daemon, Want, daemons_of
+from .daemonset_pods import Daemon, Want, daemons_of, node_of
 from .daemonset_rollout import Limits, Steps, Turn, turn_of
 from .daemonset_status import NOTHING, Counts, counts_of
 from .readiness import NEVER
@@ -48,7 +48,7 @@ class Board:
         self._fits = eligibility(template)
         self._nodes: list[Obj] = []
         self._fit: dict[str, Fit] = {}
-        self._pods: dict[int, Obj] = {}  # by identity
+        self._pods: Mapping[int, Obj] = {}  # by identity; never changed
         self._daemons: dict[str, dict[int, Daemon]] = {}  # by node, then by the identity of the pod
         self._judged: dict[str, Judged] = {}
         self._surging = self._surges = False  # may two pods stand on a node; does the rollout go that way
@@ -85,19 +85,18 @@ class Board:
 
     def _take_pods(self, pods: Mapping[int, Obj], now: float) -> set[str]:
         changed: set[str] = set()
-        for gone in self._pods.keys() - pods.keys():
-            pod = self._pods[gone]
-            (read,) = daemons_of([pod], self.want, now) or (None,)
-            if read is not None:
-                there = self._daemons[read.node]
-                there.pop(gone, None)
+        before = self._pods
+        for gone in before.keys() - pods.keys():
+            node = node_of(before[gone]) or ""
+            there = self._daemons.get(node)
+            if there is not None and there.pop(gone, None) is not None:
+                changed.add(node)
                 if not there:
-                    del self._daemons[read.node]
-                changed.add(read.node)
-        for daemon in daemons_of([pods[new] for new in pods.keys() - self._pods.keys()], self.want, now):
+                    del self._daemons[node]
+        for daemon in daemons_of([pods[new] for new in pods.keys() - before.keys()], self.want, now):
             self._daemons.setdefault(daemon.node, {})[id(daemon.pod)] = daemon
             changed.add(daemon.node)
-        self._pods = dict(pods)
+        self._pods = pods
         return changed
 
     # ---- what it adds up to
