@@ -37,7 +37,7 @@ from ..store.history import Change
 from .daemonset_board import Board
 from .daemonset_nodes import Fit, eligibility
 from .daemonset_places import Failure
-from .daemonset_pods import Want, pod_maker, template_generation, template_of
+from .daemonset_pods import Want, pod_maker, says_nothing_new, template_generation, template_of
 from .daemonset_rollout import Steps, allows_surge, is_rolling, limits_of
 from .daemonset_status import status_of
 
@@ -106,6 +106,8 @@ def wakes(change: Change, mirror: Mirror) -> Iterable[Key]:
     match change.key.resource:
         case "nodes":
             return _woken_by_node(change, mirror)
+        case "pods" if says_nothing_new(change.previous, change.value):
+            return ()
         case "pods" | revisions.RESOURCE:
             return woken_by_dependent(change, mirror, RESOURCE, "DaemonSet")
         case _:
@@ -198,13 +200,14 @@ def _decide_pods(seen: Observed, pods: Mapping[int, Obj], past: revisions.Past, 
     chores = board.chores(failures, now)
     steps = board.steps(limits) if is_rolling(daemonset) else Steps()
 
-    make = pod_maker(daemonset, past.hash)
+    starts = list(dict.fromkeys(chores.start + steps.start))
+    make = pod_maker(daemonset, past.hash) if starts else None
     limit = spec.get("revisionHistoryLimit")
     actions: list[Action] = [
         *past.actions,
         *chores.tell,
         *(_end(daemon.pod, daemonset) for daemon in chores.end + steps.end),
-        *(Create(make(node), tell=daemonset) for node in dict.fromkeys(chores.start + steps.start)),
+        *(Create(make(node), tell=daemonset) for node in starts if make is not None),
         *revisions.surplus(past.old, pods.values(), 10 if limit is None else limit),
     ]
     status = status_of(daemonset, board.counts, board.desired)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from ..api.objects import Obj, annotations_of, controller_reference, labels_of, name_of, namespace_of
+from ..api.objects import Obj, annotations_of, condition, controller_reference, labels_of, name_of, namespace_of
 from ..api.placement import pin_to_node, pinned_node
 from ..control.revisions import HASH_LABEL
 from .daemonset_nodes import tolerations_of
@@ -101,6 +101,22 @@ def daemons_of(pods: Iterable[Obj], want: Want, now: float) -> list[Daemon]:
         found.append(Daemon(pod, metadata["name"], node, bool(bound), going, phase, is_of_today, when < NEVER,
                             when, when <= now))
     return found
+
+
+def says_nothing_new(before: Obj | None, after: Obj | None) -> bool:
+    """Is a pod that changed still the same `Daemon`?  A container that is being created says nothing to its set."""
+    if before is None or after is None:
+        return False
+    old, new = before["metadata"], after["metadata"]
+    return (old.get("deletionTimestamp") == new.get("deletionTimestamp")
+            and old.get("labels") == new.get("labels") and old.get("ownerReferences") == new.get("ownerReferences")
+            and before["spec"].get("nodeName") == after["spec"].get("nodeName")
+            and _ended(before) == _ended(after) and condition(before, "Ready") == condition(after, "Ready"))
+
+
+def _ended(pod: Obj) -> str | None:
+    phase: str | None = (pod.get("status") or {}).get("phase")
+    return phase if phase in ("Succeeded", "Failed") else None
 
 
 def pod_maker(daemonset: Obj, hash: str) -> Callable[[str], Obj]:
