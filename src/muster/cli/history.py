@@ -16,6 +16,7 @@ import yaml
 from ..api.differences import differences, shown, summary
 from ..api.errors import BadRequest
 from ..api.kinds.built_in import BUILT_IN
+from ..api.kinds.catalogue import Kinds
 from ..api.objects import Key, Obj, to_micro_time, to_time
 from ..data_directory import DataDirectory
 from ..store.instants import Instant, Past, outside, pasts, spans_of
@@ -37,13 +38,8 @@ class Which:
     @classmethod
     def of(cls, kind: str, name: str, namespace: str) -> Which:
         """`kind` as kubectl takes it: "pods", "po", "Pod", "daemonsets.apps"."""
-        if not kind:
-            return cls("", name, namespace)
-        word = kind.lower()
-        for row in BUILT_IN:
-            if word in (row.resource, row.plural, row.singular, row.name.lower(), *row.short_names):
-                return cls(row.stored_resource, name, namespace)
-        return cls(word, name, namespace)  # one that a CRD had made
+        row = Kinds(BUILT_IN).spoken_of(kind) if kind else None
+        return cls(row.stored_resource if row is not None else kind.lower(), name, namespace)  # else one of a CRD's
 
     def __contains__(self, key: Key) -> bool:
         return ((not self.resource or key.resource == self.resource)

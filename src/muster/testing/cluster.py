@@ -263,10 +263,8 @@ class Cluster:
         return self._kind(resource).key(namespace, name)
 
     def _kind(self, word: str) -> Kind:
-        lowered = word.lower()
-        for kind in self._running.cluster.kinds:
-            if lowered in (kind.resource, kind.plural, kind.singular, kind.name.lower(), *kind.short_names):
-                return kind
+        if (kind := self._running.cluster.kinds.spoken_of(word)) is not None:
+            return kind
         raise NotFound(f'the server doesn\'t have a resource type "{word}"')
 
 

@@ -42,6 +42,12 @@ class Kinds:
     def get(self, resource: str) -> Kind | None:
         return self._by_resource.get(resource)
 
+    def spoken_of(self, word: str) -> Kind | None:
+        """As people name it, and kubectl too: "pods", "po", "Pod", "daemonsets.apps"."""
+        word = word.lower()
+        return next((row for row in self if word in (
+            row.resource, row.plural, row.singular, row.name.lower(), *row.short_names)), None)
+
     def stored(self) -> list[Kind]:
         """The kinds that are kept as themselves (not a second form of another one)."""
         return [row for row in self if row.stored_as is None]
