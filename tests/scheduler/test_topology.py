@@ -119,6 +119,12 @@ def test_each_pod_of_a_look_counts_for_the_next():
                              "are available: 3 No preemption victims found for incoming pod."]
 
 
+def test_a_term_that_nobody_asked_for_before_counts_the_pods_of_this_look():
+    first, second = pod("p", labels=WEB), pod("q", affinity=affinity(ANTI, term(WEB)))
+    goes = bound(World(*ZONES, first, second).decide())
+    assert goes["p"][0] != goes["q"][0], "the letter is the zone"
+
+
 def test_even_spreading_of_many():
     nodes = [node(f"{zone}{number}", zone=zone) for zone in "abc" for number in range(3)]
     pods = [pod(f"p{number}", labels=WEB, topologySpreadConstraints=[spread(WEB), spread(WEB, HOST)]) for number in range(18)]

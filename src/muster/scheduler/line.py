@@ -10,7 +10,7 @@ https://kubernetes.io/docs/concepts/scheduling-eviction/scheduling-framework/#qu
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
 
@@ -202,7 +202,7 @@ class Line:
         found: list[Key] = []
         if happened.places or happened.pod is not None:
             for node, profile in self._ruled:
-                if happened.places or _concerns(profile[1], happened.pod.wishes, namespaces):  # type: ignore[union-attr]
+                if happened.places or _concerns(profile[1], self._alike[node][profile].why, happened, namespaces):
                     found += self._alike[node][profile].keys
         if happened.room is not None:
             for node in (None, happened.room.name):
@@ -257,11 +257,21 @@ def _profile(one: Waiting) -> Profile:
     return one.shape, one.needs.wishes
 
 
-def _concerns(wishes: Wishes, moved: Wishes, namespaces: Mapping[str, Mapping[str, str]]) -> bool:
-    """Do the rules of the one speak of the other, or the other's of it?"""
-    return (any(one.counted.means(moved.group, namespaces) for one in wishes.hard)
-            or any(count.means(moved.group, namespaces) for count in (*wishes.together, *wishes.not_with))
-            or any(not held.weight and held.term.who.means(wishes.group, namespaces) for held in moved.held))
+def _concerns(wishes: Wishes, why: set[str], happened: Happened, namespaces: NamespaceLabels) -> bool:
+    """Could what a pod did help one that rules speak of?  To be near it: by coming; apart: by leaving."""
+    moved = happened.pod
+    if moved is None:
+        return False
+    group = moved.wishes.group
+    if SPREAD in why and any(one.counted.means(group, namespaces) for one in wishes.hard):
+        return True
+    if INTER_POD not in why:
+        return False
+    if any(count.means(group, namespaces) for count in wishes.together):
+        return True
+    return happened.left and (any(count.means(group, namespaces) for count in wishes.not_with)
+                              or any(not held.weight and held.term.who.means(wishes.group, namespaces)
+                                     for held in moved.wishes.held))
 
 
 def _importance(one: Waiting) -> tuple[int, str, str, str]:

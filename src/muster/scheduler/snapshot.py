@@ -95,8 +95,9 @@ class Happened(NamedTuple):
     """What could let a waiting pod in.  Nothing of it: no reason to look."""
 
     room: Room | None = None  # there is more room here, or the node answers otherwise than before
-    pod: Taken | None = None  # a pod has come to a node, has left one, or is labelled otherwise
-    places: bool = False  # the values of topology keys are others than before
+    pod: Taken | None = None  # a pod on a node is not what it was
+    left: bool = False  # it is there no more; else it has come, or is on its way out
+    places: bool = False  # which pods are where in terms of topology is not as before
     waiting: Waiting | None = None  # a pod that is to be decided on
 
 
@@ -208,7 +209,12 @@ class Snapshot:
         self.rooms[node] = room.with_pod(key, pod)
         self.tallies.add_pod(node, pod.wishes, pod.leaving)
         self._count(pod, 1)
-        return Happened(room=self.rooms[node] if before is not None else None, pod=pod)
+        if before is None:
+            return Happened(pod=pod)
+        room = self.rooms[node] if before.amounts != pod.amounts else None
+        if before.wishes.group != pod.wishes.group:
+            return Happened(room, places=True)  # labelled otherwise: rare, and about whom it was is not kept
+        return Happened(room, pod) if pod.leaving and not before.leaving else Happened(room)
 
     def _leave(self, key: Key, node: str) -> Happened:
         room = self.rooms.get(node)
@@ -224,7 +230,7 @@ class Snapshot:
         self.rooms[node] = room.without_pod(key)
         self.tallies.remove_pod(node, gone.wishes, gone.leaving)
         self._count(gone, -1)
-        return Happened(self.rooms[node], gone)
+        return Happened(self.rooms[node], gone, left=True)
 
 
 def waiting_of(key: Key, pod: Obj) -> Waiting:
