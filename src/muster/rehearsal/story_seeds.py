@@ -63,7 +63,10 @@ def verdicts(seeds: Iterable[int], processes: int) -> Iterator[Verdict]:
         yield from map(verdict, seeds)
         return
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(verdict, seeds, chunksize=AT_ONCE)
+        try:
+            yield from pool.map(verdict, seeds, chunksize=AT_ONCE)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def made_small(broken: Verdict) -> tuple[list[int], Ending]:
@@ -111,7 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console()
     if asked.seed is not None:
         return _tell(console, asked.seed, asked.only)
-    return _play_all(console, asked.first, asked.count, asked.processes)
+    return _play_all(console, asked)
 
 
 def _asked(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -119,6 +122,7 @@ def _asked(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--count", type=int, default=500, help="how many seeds")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="default: one a core")
+    parser.add_argument("--until-broken", action="store_true", help="end with the first story that breaks a law")
     parser.add_argument("--seed", type=int, help="tell this one story step by step")
     parser.add_argument("--only", type=_places, help="with --seed: only these of its steps, such as 0,3,4")
     asked = parser.parse_args(arguments)
@@ -147,21 +151,24 @@ def _tell(console: Console, seed: int, only: Sequence[int] | None) -> int:
     return 1 if ending.broken else 0
 
 
-def _play_all(console: Console, first: int, count: int, processes: int) -> int:
+def _play_all(console: Console, asked: argparse.Namespace) -> int:
+    first, count = asked.first, asked.count
     broken: list[Verdict] = []
-    changes, virtual_s = 0, 0.0
+    played, changes, virtual_s = 0, 0, 0.0
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
                TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         bar = progress.add_task("stories", total=count)
-        for one in verdicts(range(first, first + count), min(processes, count)):
-            changes, virtual_s = changes + one.changes, virtual_s + one.virtual_s
+        for one in verdicts(range(first, first + count), min(asked.processes, count)):
+            played, changes, virtual_s = played + 1, changes + one.changes, virtual_s + one.virtual_s
             progress.advance(bar)
             if one.laws:
                 broken.append(one)
                 progress.update(bar, description=f"stories, {len(broken)} broken")
+                if asked.until_broken:
+                    break
         took_s = progress.tasks[0].elapsed or 0.0
-    console.print(f"{count} stories (seeds {first} to {first + count - 1}) at {version()}: {changes} changes in "
+    console.print(f"{played} stories (seeds {first} to {first + played - 1}) at {version()}: {changes} changes in "
                   f"{virtual_s / 3600:.0f} virtual hours, in {took_s:.0f} s; "
                   f"{len(broken) or 'no'} stor{'y' if len(broken) == 1 else 'ies'} broke a law", highlight=False)
     for one in broken[:SHOWN]:

@@ -1,0 +1,69 @@
+"""Breaches made by hand in what decides, each of which a law or a table must catch.
+
+One is a file, the text that stands there, what is put in its place, and the command that must then fail.
+"""
+from __future__ import annotations
+
+from typing import NamedTuple
+
+STORIES = ("-m", "muster.rehearsal.story_seeds", "--count", "150", "--processes", "2", "--until-broken")
+CONTROLLERS = "controllers"
+
+
+class Mutation(NamedTuple):
+    what: str
+    file: str  # below src/muster
+    old: str
+    new: str
+    caught_by: tuple[str, ...] = STORIES  # arguments of python
+
+
+def table(*files: str) -> tuple[str, ...]:
+    return "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *files
+
+
+MUTATIONS = (
+    Mutation("a DaemonSet's rollout forgets the nodes that are down already", "controllers/daemonset_rollout.py",
+             "candidates[:max(0, max_unavailable - down)]", "candidates[:max(0, max_unavailable)]"),
+    Mutation("a DaemonSet puts a daemon beside one that is still ending", "controllers/daemonset_places.py",
+             "        elif place.pods:\n            _tidy(", "        elif place.live:\n            _tidy("),
+    Mutation("a surging DaemonSet ends the old daemon before the new one is available", "controllers/daemonset_rollout.py",
+             "            if new.is_available:\n                steps.end.append(old)",
+             "            if True:\n                steps.end.append(old)"),
+    Mutation("a Deployment's surge is counted one too high", "controllers/deployment_rollout.py",
+             "    room = limits.most - total\n", "    room = limits.most + 1 - total\n"),
+    Mutation("a Deployment takes down one pod more than it may", "controllers/deployment_rollout.py",
+             "    spare = sum(map(available_of, [*draft.old, new])) - limits.least_available\n",
+             "    spare = sum(map(available_of, [*draft.old, new])) - limits.least_available + 1\n"),
+    Mutation("a ReplicaSet makes one pod too many", "controllers/replica_set.py",
+             "changes += [new] * min(wanted - len(pods), BURST)", "changes += [new] * min(wanted - len(pods) + 1, BURST)"),
+    Mutation("a StatefulSet's start waits for nobody", "controllers/stateful_set_order.py",
+             "        if rules.is_ordered:\n            return True\n    return False\n",
+             "    return bool(steps.start or steps.end)\n"),
+    Mutation("a StatefulSet's rollout does not wait for the pod above", "controllers/stateful_set_order.py",
+             "        if not is_healthy(pod):\n            return\n", ""),
+    Mutation("a StatefulSet's rollout forgets the partition", "controllers/stateful_set_order.py",
+             "reversed(places[rules.partition:])", "reversed(places)"),
+    Mutation("a Job counts a pod again while its finalizer is on the way out", "controllers/job_counting.py",
+             "        if run.uid in known:\n            continue\n", ""),
+    Mutation("the collector leaves the pods of an owner that is gone", "controllers/garbage_collector.py",
+             "    if not seen.owners:\n        return NOTHING\n",
+             "    if not seen.owners or seen.obj['kind'] == 'Pod':\n        return NOTHING\n"),
+    Mutation("an object that is written is changed in place", "controllers/replica_set.py",
+             "    pods, wanted = claimed.mine, spec.get(\"replicas\", 1)\n",
+             "    pods, wanted = claimed.mine, spec.get(\"replicas\", 1)\n"
+             "    replica_set[\"metadata\"].setdefault(\"labels\", {})[\"seen\"] = \"yes\"\n"),
+    Mutation("a controller does not wait until it has seen what it wrote", "control/runtime.py",
+             "        await self._mirror.caught_up(written)\n        if plan.wake_at",
+             "        if plan.wake_at"),
+    Mutation("a mirror that lists anew forgets what went meanwhile", "client/mirror.py",
+             "            if new is None or new[\"metadata\"][\"uid\"] != old[\"metadata\"][\"uid\"]:\n",
+             "            if new is not None and new[\"metadata\"][\"uid\"] != old[\"metadata\"][\"uid\"]:\n"),
+    Mutation("a node does not try again what it could not write", "node/fleet.py",
+             "            self._try_again(resident, error)\n", ""),
+    Mutation("a ReplicaSet's status counts pods that are not ready", "controllers/replica_set.py",
+             "sum(when < NEVER for when in times)", "len(times)", table("tests/controllers/test_replica_set_decides.py")),
+    Mutation("a share of nodes is rounded down", "controllers/daemonset_rollout.py",
+             "-(-total * int(value.removesuffix(\"%\")) // 100)", "total * int(value.removesuffix(\"%\")) // 100",
+             table("tests/controllers/test_daemonset_decides.py")),
+)
