@@ -69,9 +69,13 @@ from .store.store import Store
 
 if TYPE_CHECKING:
     from .api.logs import LogOptions
+    from .node.agent import Agent
     from .node.local_nodes import LocalNodes
     from .server.certificates import Certificates
     from .server.http import Api
+    from .server.pipe import Duplex
+    from .server.processes import Closing, Session
+    from .server.processes import Wanted as WantedProcess
     from .server.serving import Serving
 
 log = logging.getLogger(__name__)
@@ -250,7 +254,7 @@ async def _serve(request: Request, ready: Callable[[str, str], None], executor: 
             check(manifest, cluster.kinds, cluster.schema)
         health = Health(ready={"informer-sync": lambda: None if cluster.is_ready else "the mirror is not filled yet"})
         real = _RealNodes(cluster, request)
-        api = Api(cluster.registry, clock, logs=real.logs, meter=cluster.meter, health=health,
+        api = Api(cluster.registry, clock, logs=real.logs, processes=real, meter=cluster.meter, health=health,
                   controllers=cluster.tallies)
         stopping = stop_on_signal()
         async with (_recording(store, clock, request), _front_door(api, request, issued) as front,
@@ -286,6 +290,22 @@ class _RealNodes:
         if self._nodes is not None and pod["spec"].get("nodeName") in self._nodes.agents:
             return self._nodes.logs(pod, options)
         return self._cluster.fleet.logs(pod, options)
+
+    def reaches(self, pod: Obj) -> bool:
+        return self._nodes is not None and pod["spec"].get("nodeName") in self._nodes.agents
+
+    async def run(self, pod: Obj, wanted: WantedProcess) -> Session:
+        return await self._agent(pod).run_command(pod, wanted)
+
+    async def attach(self, pod: Obj, wanted: WantedProcess) -> Session:
+        return await self._agent(pod).attach(pod, wanted)
+
+    async def connect(self, pod: Obj, port: int) -> tuple[Duplex, Closing]:
+        return await self._agent(pod).connect(pod, port)
+
+    def _agent(self, pod: Obj) -> Agent:
+        assert self._nodes is not None, "asked only for what it reaches"
+        return self._nodes.agents[pod["spec"]["nodeName"]]
 
     @contextlib.asynccontextmanager
     async def prepared(self) -> AsyncIterator[None]:

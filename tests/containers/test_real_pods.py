@@ -190,7 +190,7 @@ class TestHealth:
         one = shell(f"{WAITS}", volumeMounts=mount, lifecycle={
             "postStart": {"exec": {"command": ["sh", "-c", "echo begun > /shared/log"]}},
             "preStop": {"exec": {"command": ["sh", "-c", "echo ends >> /shared/log"]}}})
-        reader = shell("while [ $(wc -l < /shared/log) -lt 2 ]; do sleep 0.1; done; cat /shared/log; " + WAITS,
+        reader = shell("trap 'exit 0' TERM; while [ $(wc -l < /shared/log) -lt 2 ]; do sleep 0.1; done; cat /shared/log; sleep 0.2",
                        "reader", volumeMounts=mount)
         space.apply(pod("web", one, reader, terminationGracePeriodSeconds=5, volumes=[{"name": "shared", "emptyDir": {}}]))
         space.ready("web")

@@ -24,11 +24,15 @@ from ..client.client import Client
 from ..client.mirror import Mirror
 from ..clock import Clock
 from ..control.plan import Tell
+from ..server.pipe import Duplex
+from ..server.processes import Closing, Session, Wanted
 from ..store.history import Change
-from . import cgroups, life, logs, pod_runner, reports, status, volumes
+from . import cgroups, life, logs, pod_ports, pod_runner, reports, status, volumes
 from .containerd import Containerd
 from .cri import configs, log_files
+from .cri.attach_session import AttachSession
 from .cri.client import Runtime, RuntimeFailed
+from .cri.exec_session import ExecSession
 from .dns_config import DnsConfig, dns_config, parse
 from .fleet import Fleet
 from .machines import Machine, Resident
@@ -69,6 +73,8 @@ class Agent:
         self._tasks: set[asyncio.Task[None]] = set()
         self._runtime: Runtime | None = None
         self._version = ""  # of containerd
+        # No two commands are named alike, not even in two processes.
+        self._commands, self._salt = 0, f"{clock.fork(f'commands of {name}').getrandbits(32):08x}"
         self.fleet = Fleet(client, mirror, clock, tell, hosting=self)
         mirror.on_change(self._source_changed, [one for one in _WATCHED if one in mirror.resources])
 
@@ -359,6 +365,32 @@ class Agent:
                 yield piece
         except NotFound as error:
             raise BadRequest(str(error)) from None
+
+    async def run_command(self, pod: Obj, wanted: Wanted) -> Session:
+        """Raises NotFound where the container does not run."""
+        container = self._running_container(pod, wanted.container)
+        self._commands += 1
+        id_ = f"exec-{self._commands}-{self._salt}"
+        return ExecSession(self.runtime, container, id_, self.containerd.state / "exec" / id_, wanted)
+
+    async def attach(self, pod: Obj, wanted: Wanted) -> Session:
+        return AttachSession(self.runtime, self._running_container(pod, wanted.container), wanted)
+
+    async def connect(self, pod: Obj, port: int) -> tuple[Duplex, Closing]:
+        """Raises OSError."""
+        runner = self.runners.get(uid_of(pod))
+        if runner is None or not runner.sandbox:
+            raise OSError(f"pod {name_of(pod)} has no network")
+        namespace = await runner.network_namespace()
+        found = await pod_ports.connect(namespace, port)
+        return found, found
+
+    def _running_container(self, pod: Obj, name: str) -> str:
+        runner = self.runners.get(uid_of(pod))
+        place = reports.place_of(runner.life, name) if runner is not None else None
+        if runner is None or place is None or runner.life.runs[place].stage != life.RUNNING:
+            raise NotFound(f'container not found ("{name}")')
+        return runner.container_id(name) or ""
 
 
 async def _logged(work: Coroutine[Any, Any, None], name: str) -> None:

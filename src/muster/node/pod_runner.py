@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import math
 import shutil
@@ -171,6 +172,14 @@ class PodRunner:
         told = await self.agent.runtime.call("PodSandboxStatus", pod_sandbox_id=self.sandbox)
         on_host = self.pod["spec"].get("hostNetwork")
         self.address = self.agent.address if on_host else told.status.network.ip
+
+    async def network_namespace(self) -> str:
+        """The path of its own, or of the node's."""
+        if self.pod["spec"].get("hostNetwork"):
+            return str(self.agent.containerd.namespace)
+        told = await self.agent.runtime.call("PodSandboxStatus", pod_sandbox_id=self.sandbox, verbose=True)
+        spaces = json.loads(told.info["info"])["runtimeSpec"]["linux"]["namespaces"]
+        return str(next(one["path"] for one in spaces if one["type"] == "network"))
 
     def _write_hosts(self) -> None:
         self.folder.mkdir(mode=0o755, parents=True, exist_ok=True)

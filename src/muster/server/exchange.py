@@ -38,12 +38,13 @@ _DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 class Request:
-    __slots__ = ("method", "path", "headers", "user", "say", "params", "_body", "_receive")
+    __slots__ = ("method", "path", "headers", "all_headers", "user", "say", "params", "_body", "_receive")
 
     def __init__(self, scope: Scope, receive: Receive):
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.all_headers: Headers = scope["headers"]  # some come several times
         self.user: User = scope.get("user", ANONYMOUS)
         # Sends a piece of a streamed answer at once, or returns False: there is no room for it (see serving).
         self.say: Callable[[bytes], bool] | None = scope.get("say")

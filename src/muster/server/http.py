@@ -40,12 +40,15 @@ from .identity import ANONYMOUS
 from .metrics import CONTENT_TYPE, Metrics, Sort
 from .negotiation import JSON, accepted, accepted_discovery, body_media
 from .options import flag, wants_watch
+from .pipe import Pipe
+from .processes import Processes
 from .registry import Registry
 from .resource_metrics import ResourceMetrics
 from .resources import Logs, Resources, not_allowed, not_found
 from .rights import may, refusal
 from .routes import Route, resolve, serves, verb_of
 from .streams import Streams
+from .upgrades import Upgrade
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +65,7 @@ class Api:
     there is no metrics API."""
 
     def __init__(self, registry: Registry, clock: Clock, *, logs: Logs | None = None, meter: Meter | None = None,
+                 processes: Processes | None = None,
                  health: Health | None = None,
                  controllers: Callable[[], Mapping[str, Mapping[str, int]]] = dict):
         self.registry = registry
@@ -69,8 +73,9 @@ class Api:
         self.health = health or Health()
         self.metrics = Metrics(self._count_objects, controllers)
         self.streams = Streams()
+        self._pipes: set[Pipe] = set()
         self._ids = clock.fork("audit ids")
-        self._resources = Resources(registry, clock, logs)
+        self._resources = Resources(registry, clock, logs, processes)
         self._metered = ResourceMetrics(registry, clock, meter) if meter is not None else None
         self._extra = (*reviews.ROWS, *(resource_metrics.ROWS if meter is not None else ()))
         self._discovery = Discovery(self.kinds, self._extra)
@@ -80,6 +85,8 @@ class Api:
     def stop(self) -> None:
         """Ends all watches at once; clients take up where they were when the server is back."""
         self.streams.stop()
+        for pipe in list(self._pipes):
+            pipe.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -94,7 +101,10 @@ class Api:
             answer = await self._answer(scope, receive, sort, audit_id)
         finally:
             flying[side] -= 1
-        if isinstance(answer, Stream):
+        if isinstance(answer, Upgrade):
+            await self._upgrade(answer, scope, audit_id)
+            code = 101
+        elif isinstance(answer, Stream):
             await self._stream(answer, scope, receive, audit_id, send)
             code = 200
         else:
@@ -113,7 +123,23 @@ class Api:
         finally:
             self.metrics.watchers[stream.watched] -= 1
 
-    async def _answer(self, scope: Scope, receive: Receive, sort: list[Sort], audit_id: bytes) -> Answer | Stream:
+    async def _upgrade(self, answer: Upgrade, scope: Scope, audit_id: bytes) -> None:
+        """From here on the connection is the answer's own; it ends with what runs on it, or with the server."""
+        headers = (*answer.headers, (b"audit-id", audit_id))
+        pipe = scope["upgrade"](b"".join(b"%b: %b\r\n" % header for header in headers))
+        self._pipes.add(pipe)
+        try:
+            await answer.run(pipe)
+        except (ApiError, ConnectionError, TimeoutError) as error:
+            log.info("request %s: the connection ended: %s", audit_id.decode(), error)
+        except Exception:
+            log.exception("request %s failed after it was upgraded", audit_id.decode())
+        finally:
+            self._pipes.discard(pipe)
+            pipe.close()
+
+    async def _answer(self, scope: Scope, receive: Receive, sort: list[Sort],
+                      audit_id: bytes) -> Answer | Stream | Upgrade:
         try:
             if sum(self.metrics.in_flight.values()) > IN_FLIGHT_AT_MOST:
                 raise TooManyRequests("Too many requests, please try again later.", retry_after_s=1)
@@ -140,7 +166,7 @@ class Api:
 
     # ---- objects
 
-    async def _on_resource(self, route: Route, request: Request, sort: list[Sort]) -> Answer | Stream:
+    async def _on_resource(self, route: Route, request: Request, sort: list[Sort]) -> Answer | Stream | Upgrade:
         kind = route.kind
         verb = verb_of(route, request.method, watch="watch" in request.params and wants_watch(request.params))
         sort.append((_said(verb, request.method), kind.group, kind.version, kind.plural, route.subresource,

@@ -32,11 +32,13 @@ from .exchange import (
 from .listing import check_not_older
 from .negotiation import JSON, WHOLE, Form, accepted, body_media, patch_media
 from .options import META, delete_options, flag, list_query, number, text, watch_query, write_options
+from .processes import Processes
 from .registry import Registry
 from .requests import Deleted, Ear, Page, PatchBody, Written
 from .routes import Route
 from .streams import pieces, renderer, whole_lines
 from .subresources import ACTIONS
+from .upgrades import Upgrade, upgrade
 
 Logs = Callable[[Obj, LogOptions], AsyncIterator[bytes]]
 
@@ -48,21 +50,25 @@ _RETURN_DELETED = frozenset(("pods", "services", "serviceaccounts", "persistentv
 
 
 class Resources:
-    def __init__(self, registry: Registry, clock: Clock, logs: Logs | None):
+    def __init__(self, registry: Registry, clock: Clock, logs: Logs | None, processes: Processes | None = None):
         self._registry = registry
         self._clock = clock
         self._random = clock.fork("watches")
         self._logs = logs
+        self._processes = processes
         self._verbs: dict[str, Callable[[Route, Request], Awaitable[Answer | Stream]]] = {
             "get": self._get, "list": self._list, "watch": self._watch, "create": self._create,
             "update": self._update, "patch": self._patch, "delete": self._delete,
             "deletecollection": self._delete_collection}
 
-    async def answer(self, route: Route, verb: str, request: Request) -> Answer | Stream:
+    async def answer(self, route: Route, verb: str, request: Request) -> Answer | Stream | Upgrade:
         if route.subresource == "log":
             return await self._log(route, request)
         if route.subresource in _NO_PROCESS:
-            raise self._no_process(route)
+            pod = self._registry.get(route.kind, route.namespace, route.name).value
+            if self._processes is None or route.subresource == "proxy" or not self._processes.reaches(pod):
+                raise self._no_process(route)
+            return await upgrade(route.subresource, pod, request, self._processes)
         return await self._verbs[verb](route, request)
 
     # ---- reading

@@ -24,6 +24,7 @@ from uvicorn.server import ServerState
 
 from .certificates import Certificates
 from .identity import ANONYMOUS, User, from_certificate
+from .pipe import Pipe
 
 LARGEST_HEAD = 64 * 1024  # bytes
 HEAD_WITHIN_S = 10.0
@@ -57,8 +58,9 @@ class Serving:
 class _Connection(HttpToolsProtocol):
     """Adds to uvicorn's protocol: who the peer is, a bound on the request head, and no WebSocket.
 
-    Three things beyond ASGI are handed on in the scope, to do at once what otherwise takes a task or two writes:
-    `body` (all of it, where it came with the head), `reply` (a whole answer) and `say` (a piece of a streamed one).
+    Beyond ASGI the scope holds, to do at once what otherwise takes a task or two writes, `body` (all of it, where it
+    came with the head), `reply` (a whole answer) and `say` (a piece of a streamed one); and `upgrade`, which hands the
+    connection over to what is no HTTP (upgrades.py).
     """
 
     user: User = ANONYMOUS
@@ -94,6 +96,7 @@ class _Connection(HttpToolsProtocol):
         self.scope["user"] = self.user  # type: ignore[typeddict-unknown-key]
         self.scope["say"] = self.say  # type: ignore[typeddict-unknown-key]
         self.scope["reply"] = self.reply  # type: ignore[typeddict-unknown-key]
+        self.scope["upgrade"] = self.upgrade  # type: ignore[typeddict-unknown-key]
 
     def reply(self, scope: Any, status: int, head: bytes, body: bytes) -> bool:
         """Writes a whole answer in one piece; False where it is for `send`, which waits, closes, or keeps the order."""
@@ -106,6 +109,19 @@ class _Connection(HttpToolsProtocol):
         cycle.message_event.set()
         cycle.on_response()
         return True
+
+    def upgrade(self, head: bytes) -> Pipe:
+        """Answers that the connection is something else from now on, and hands it over."""
+        self._forget_head()
+        self._unset_keepalive_if_required()
+        cycle = self.cycle
+        cycle.response_started = cycle.response_complete = cycle.disconnected = True
+        self.connections.discard(self)
+        pipe = Pipe(self.transport)
+        self.transport.set_protocol(pipe)
+        self.flow.resume_reading()
+        self.transport.write(b"HTTP/1.1 101 Switching Protocols\r\n" + head + b"\r\n")
+        return pipe
 
     def say(self, piece: bytes) -> bool:
         """Writes a piece of the answer that is being streamed, without a task; False where `send` has to wait."""

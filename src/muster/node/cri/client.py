@@ -11,6 +11,7 @@ kubelet words it: "rpc error: code = NotFound desc = ...".
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import AsyncIterator
 from typing import Any
@@ -34,6 +35,8 @@ _OPTIONS = [("grpc.max_receive_message_length", LARGEST_MESSAGE), ("grpc.max_sen
 _RUNTIME = proto.read("runtime.proto")
 _METHODS = {**_RUNTIME.methods["RuntimeService"], **_RUNTIME.methods["ImageService"]}
 _EVENTS, _TASKS = proto.read("events.proto"), proto.read("tasks.proto")
+_CONTAINERS_GET = proto.read("containers.proto").methods["Containers"]["Get"]
+_NAMESPACE = (("containerd-namespace", "k8s.io"),)  # where CRI keeps its containers
 
 
 class RuntimeFailed(Exception):
@@ -73,7 +76,12 @@ class Runtime:
     async def task(self, method: str, /, *, within_s: float | None = CALL_WITHIN_S, **fields: Any) -> Any:
         """A method of containerd's own tasks."""
         return await self._ask(f"task {method}", _TASKS.methods["Tasks"][method], fields, within_s,
-                               (("containerd-namespace", "k8s.io"),))
+                               _NAMESPACE)
+
+    async def spec(self, container: str) -> dict[str, Any]:
+        """The container as the OCI runtime was told of it."""
+        answer = await self._ask("container Get", _CONTAINERS_GET, {"id": container}, CALL_WITHIN_S, _NAMESPACE)
+        return dict(json.loads(answer.container.spec.value))
 
     async def _ask(self, name: str, method: proto.Method, fields: dict[str, Any], within_s: float | None,
                    metadata: tuple[tuple[str, str], ...]) -> Any:

@@ -1,0 +1,70 @@
+"""A connection that is no HTTP any more: bytes both ways, at the pace of the slower side.
+
+It takes the place of the HTTP protocol on its transport once a request asked for an upgrade (serving.py).
+"""
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+MOST_WAITING = 1 << 20  # bytes, before the other side has to wait
+
+
+class Duplex(Protocol):
+    async def read(self) -> bytes:
+        """What has come; b"" at the end."""
+        ...
+
+    async def write(self, data: bytes) -> None: ...
+
+
+class Pipe(asyncio.Protocol):
+    def __init__(self, transport: asyncio.Transport, rest: bytes = b""):
+        self._transport = transport
+        self._waiting = bytearray(rest)
+        self._news, self._room = asyncio.Event(), asyncio.Event()
+        self._room.set()
+        self._is_over = self._is_paused = False
+
+    async def read(self) -> bytes:
+        while not self._waiting and not self._is_over:
+            self._news.clear()
+            await self._news.wait()
+        data, self._waiting = bytes(self._waiting), bytearray()
+        if self._is_paused and not self._is_over:
+            self._is_paused = False
+            self._transport.resume_reading()
+        return data
+
+    async def write(self, data: bytes) -> None:
+        """Raises ConnectionError where nobody is there any more."""
+        if self._is_over or self._transport.is_closing():
+            raise ConnectionResetError("the client is gone")
+        self._transport.write(data)
+        await self._room.wait()
+
+    def close(self) -> None:
+        self._transport.close()
+
+    # What the transport tells
+
+    def data_received(self, data: bytes) -> None:
+        self._waiting += data
+        self._news.set()
+        if len(self._waiting) > MOST_WAITING and not self._is_paused:
+            self._is_paused = True
+            self._transport.pause_reading()
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._is_over = True
+        self._news.set()
+        self._room.set()
+
+    def pause_writing(self) -> None:
+        self._room.clear()
+
+    def resume_writing(self) -> None:
+        self._room.set()
