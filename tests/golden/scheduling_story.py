@@ -51,14 +51,12 @@ async def _step(cluster: Cluster, client: Any, step: dict[str, Any]) -> dict[str
     for resource, name in step.get("delete", ()):
         await client.delete(Key(resource, "default", name))
     await asyncio.sleep(step.get("for", 30))
-    cluster.mirror._listeners["pods"].remove(hear)
-    cluster.mirror._listeners["persistentvolumeclaims"].remove(hear)
     zones = {name: labels_of(node)[ZONE] for (_, name), node in cluster.mirror.objects("nodes").items()}
     owned = Counter((labels_of(pod)["app"], zones.get(at(pod, "spec.nodeName", ""), "nowhere"))
                     for pod in cluster.mirror.objects("pods").values() if owners_of(pod))
     failed = {name_of(one["involvedObject"] | {"metadata": one["involvedObject"]}): one["count"]
               for one in cluster.mirror.objects("events").values() if one["reason"] == "FailedScheduling"}
-    return {**step, "does": lines, **({"zones": [f"{app} {zone}: {count}" for (app, zone), count in sorted(owned.items())]}
+    return {**step, "does": list(lines), **({"zones": [f"{app} {zone}: {count}" for (app, zone), count in sorted(owned.items())]}
                                       if owned else {}), **({"told so often": dict(sorted(failed.items()))} if failed else {})}
 
 

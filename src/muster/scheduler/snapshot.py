@@ -8,16 +8,17 @@ woken by what could help them and by nothing else (line.py).
 """
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from typing import NamedTuple
 
 import orjson
 
-from ..api.objects import Key, Obj, annotations_of, at, is_deleting, labels_of, uid_of
+from ..api.objects import Key, Obj, annotations_of, at, is_deleting, labels_of, name_of, namespace_of, uid_of
 from ..api.placement import Amounts, HostPort, amounts_of, host_ports_of, pinned_node, requests_of
 from ..store.history import Change
+from ..store.history import Snapshot as Stored
 from .images import Images
 from .tallies import Tallies
 from .terms import ZONE, Wishes, wishes_of
@@ -141,6 +142,7 @@ class Snapshot:
         name, node, room = change.key.name, change.value, self.rooms.get(change.key.name)
         if node is None:
             if room is not None:
+                self._order = ()
                 self._remove(room)
                 if room.pods:
                     self._homeless[name] = dict(room.pods)
@@ -149,6 +151,7 @@ class Snapshot:
             room = Room(name, node, amounts_of(at(node, "status.allocatable")))
             for key, pod in self._homeless.pop(name, {}).items():
                 room = room.with_pod(key, pod)
+            self._order = ()
             self._add(room)
             return Happened(room, places=True)
         if not _matters(room.node, node):
@@ -156,13 +159,14 @@ class Snapshot:
             self.rooms[name] = replace(room, node=node)
             return NOTHING
         moved = _places(room.node) != _places(node)
+        if labels_of(room.node).get(ZONE) != labels_of(node).get(ZONE):
+            self._order = ()
         self._remove(room)
         room = room.with_node(node)
         self._add(room)
         return Happened(room, places=moved)
 
     def _add(self, room: Room) -> None:
-        self._order = ()
         self.rooms[room.name] = room
         self.images.change(None, room.node)
         self.tallies.add_node(room.node)
@@ -171,7 +175,6 @@ class Snapshot:
             self._count(pod, 1)
 
     def _remove(self, room: Room) -> None:
-        self._order = ()
         for pod in room.pods.values():
             self.tallies.remove_pod(room.name, pod.wishes, pod.leaving)
             self._count(pod, -1)
@@ -231,6 +234,18 @@ class Snapshot:
         self.tallies.remove_pod(node, gone.wishes, gone.leaving)
         self._count(gone, -1)
         return Happened(self.rooms[node], gone, left=True)
+
+
+def snapshot_of(nodes: Iterable[Obj], pods: Iterable[Obj], namespaces: Iterable[Obj] = ()) -> Snapshot:
+    """All at once, for who only wants to look: `verdicts(pod, found.rooms, tallies=found.tallies)`."""
+    found = Snapshot()
+    for one in namespaces:
+        found.tallies.label_namespace(name_of(one), labels_of(one))
+    for resource, objects in (("nodes", nodes), ("pods", pods)):
+        for obj in objects:
+            change = Change(0, Key(resource, namespace_of(obj), name_of(obj)), Stored(obj, 0), None)
+            found.apply_node(change) if resource == "nodes" else found.apply_pod(change)
+    return found
 
 
 def waiting_of(key: Key, pod: Obj) -> Waiting:

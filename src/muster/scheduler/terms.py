@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import orjson
@@ -148,11 +148,27 @@ class Wishes:
 
 
 def wishes_of(pod: Obj) -> Wishes:
-    group, spec = group_of(pod), pod["spec"]
-    affinity = spec.get("affinity")
-    constraints = spec.get("topologySpreadConstraints")
-    if not affinity and not constraints:
-        return Wishes(group)
+    """Pods that say the same share what was read."""
+    spec, group = pod["spec"], group_of(pod)
+    affinity, constraints = spec.get("affinity") or {}, spec.get("topologySpreadConstraints")
+    if not constraints and not affinity.get("podAffinity") and not affinity.get("podAntiAffinity"):
+        return _silent(group)
+    own = {"affinity": affinity, "topologySpreadConstraints": constraints, "nodeSelector": spec.get("nodeSelector"),
+           "tolerations": spec.get("tolerations")}
+    if not constraints:  # then nodes are not counted, and daemons of one set say the same
+        own = {"affinity": {kind: said for kind, said in affinity.items() if kind != "nodeAffinity"}}
+    return _read(group, orjson.dumps(own))
+
+
+@lru_cache(maxsize=16384)
+def _silent(group: Group) -> Wishes:
+    return Wishes(group)
+
+
+@lru_cache(maxsize=4096)
+def _read(group: Group, said: bytes) -> Wishes:
+    spec = orjson.loads(said)
+    affinity = spec["affinity"]
     towards, away = _required(affinity, "podAffinity", group), _required(affinity, "podAntiAffinity", group)
     wanted = _preferred(affinity, "podAffinity", group, 1)
     unwanted = _preferred(affinity, "podAntiAffinity", group, -1)
@@ -160,7 +176,7 @@ def wishes_of(pod: Obj) -> Wishes:
             *(Held(term, weight) for term, weight in (*wanted, *unwanted)))
     return Wishes(group, towards, away,
                   tuple(Weighted(Count((term.who,), term.key), weight) for term, weight in (*wanted, *unwanted)),
-                  _constraints(pod, "DoNotSchedule"), _constraints(pod, "ScheduleAnyway"), held=held)
+                  _constraints(spec, group, "DoNotSchedule"), _constraints(spec, group, "ScheduleAnyway"), held=held)
 
 
 def _required(affinity: Obj | None, kind: str, group: Group) -> tuple[Term, ...]:
@@ -181,8 +197,7 @@ def _term(term: Obj, group: Group) -> Term:
                     from_label_selector(term.get("labelSelector"))), term["topologyKey"])
 
 
-def _constraints(pod: Obj, when: str) -> tuple[Constraint, ...]:
-    spec, group = pod["spec"], group_of(pod)
+def _constraints(spec: Obj, group: Group, when: str) -> tuple[Constraint, ...]:
     found = [one for one in spec.get("topologySpreadConstraints") or () if one.get("whenUnsatisfiable") == when]
     keys = tuple(sorted({one["topologyKey"] for one in found}))
     return tuple(_constraint(one, spec, group, keys, evenly=when == "DoNotSchedule") for one in found)
