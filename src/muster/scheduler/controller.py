@@ -71,8 +71,11 @@ class _Memory:
         happened = self._snapshot.apply_pod(change)
         if happened.waiting is not None:
             return self._line.put(happened.waiting)
+        before = self._line.get(change.key)
         self._line.drop(change.key)
-        return self._helps(happened)
+        helped = self._helps(happened)
+        room = self._snapshot.rooms.get(before.nominated) if before is not None and before.nominated else None
+        return (self._helps(Happened(room)) if room is not None else False) or helped  # nobody keeps it any more
 
     def _helps(self, happened: Happened) -> bool:
         return self._line.hear(happened, _fits, self._snapshot.tallies.namespaces)
