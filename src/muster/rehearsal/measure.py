@@ -14,7 +14,6 @@ import heapq
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 
 import orjson
 
@@ -40,78 +39,18 @@ from ..controllers.deployment_sets import REVISION as SET_REVISION
 from ..controllers.readiness import NEVER, available_at
 from ..store.history import Change
 from . import timeline, workloads
-from .outcome import Cost, Ending, Outcome, WorkloadOutcome
-from .timeline import Seen, Timeline
+from .budgets import RESOURCE as BUDGETS
+from .budgets import Budgets
+from .endings import OVER, Endings
+from .outcome import Cost, Outcome, WorkloadOutcome
+from .timeline import Timeline
+from .tracked import Tracked, Workload
 from .verdicts import pending_why, stuck_why, without_daemon
-from .workloads import DAEMONSETS, REPLICASETS, SHORT, Standing
-from .world import ADMIN, World
+from .workloads import DAEMONSETS, REPLICASETS, SHORT
+from .world import World
 
 MOST_STRIKES = MOST_PENDING = 200
-MOST_ENDINGS = 200  # told one by one; the rest are counted
-OWN = {"daemon-set-controller", "replicaset-controller", "statefulset-controller", "job-controller",
-       "generic-garbage-collector", "garbage-collector", "namespace-controller", "system:node"}
-HOW = {"kube-scheduler": "preempted", "taint-eviction-controller": "evicted", "pod-garbage-collector": "lost",
-       ADMIN: "deleted"}
 STEPS = {"Pulling": timeline.PULLING, "Pulled": timeline.STARTING}
-OVER = ("Succeeded", "Failed")
-
-
-class Tracked:
-    """A pod."""
-
-    __slots__ = ("key", "uid", "pod", "owner", "node", "step", "is_current", "available_from", "is_settled", "ended")
-
-    def __init__(self, key: Key, pod: Obj):
-        self.key, self.uid, self.pod = key, uid_of(pod), pod
-        self.owner: Workload | None = None
-        self.node = ""
-        self.step = ""
-        self.is_current = False
-        self.available_from = NEVER
-        self.is_settled = True
-        self.ended = False  # somebody has ended it, and that was told
-
-    def seen(self) -> Seen:
-        return Seen(self.pod, self.is_current, self.step)
-
-
-class Workload:
-    """A DaemonSet, Deployment, ... and what was measured of it."""
-
-    def __init__(self, key: Key, obj: Obj):
-        self.key, self.uid, self.obj = key, uid_of(obj), obj
-        self.name = f"{SHORT[key.resource]}/{key.namespace}/{key.name}"
-        self.is_daemonset = key.resource == DAEMONSETS
-        self.pods: dict[Key, Tracked] = {}
-        self.on: dict[str, dict[Key, Tracked]] = {}  # of a DaemonSet: by node
-        self.wanted_on: set[str] = set()  # nodes; only asked, never iterated
-        self.up_on: dict[str, int] = {}  # node -> available pods there
-        self.available = 0
-        self.current = ""  # hash of today's template; of a Deployment: the uid of its newest set
-        self.number = -1
-        self.standing: Standing = workloads.standing(key.resource, obj)
-        self.record = (0, 0)  # (generation, updated and available): the best so far
-        self.touched = False
-        self.finished_at: float | None = None
-        self.down = 0
-        self.down_since = 0.0
-        self.down_s = 0.0
-        self.worst, self.worst_at = 0, 0.0
-        self.timeline = Timeline()
-
-    @property
-    def min_ready_s(self) -> int:
-        return self.obj["spec"].get("minReadySeconds") or 0
-
-    def should_be_up(self) -> int:
-        if self.is_daemonset:
-            return len(self.wanted_on)
-        return 0 if self.key.resource == workloads.JOBS else self.obj["spec"].get("replicas", 1)
-
-    def are_down(self) -> int:
-        if self.is_daemonset:
-            return len(self.wanted_on) - self.available
-        return max(0, self.should_be_up() - self.available)
 
 
 class Measure:
@@ -137,13 +76,11 @@ class Measure:
         self.moved_at = 0.0
         self._writes_by: Counter[str] = Counter()
         self._writes_of: Counter[str] = Counter()
-        self._replaced: Counter[str] = Counter()
-        self._endings: list[tuple[str, Ending]] = []  # with the pod's uid
-        self._left_out = 0
-        self._preemptors: dict[str, str] = {}
+        self._endings = Endings(self.pods, self.nodes)
+        self._budgets = Budgets()
         self._strikes: list[tuple[float, str]] = []
         self._hash = hashlib.sha256()
-        for resource in ("nodes", *workloads.RESOURCES, REVISIONS, "pods"):
+        for resource in ("nodes", *workloads.RESOURCES, REVISIONS, BUDGETS, "pods"):
             for snapshot in world.store.history.lane(resource).snapshots():
                 key = world.kinds.key_of(snapshot.value)
                 self._take(key, None, snapshot.value, self._now())
@@ -214,13 +151,12 @@ class Measure:
                 self.moved_at = now
             if self._maturing and self._maturing[0][0] <= now:
                 self._mature(now)
-            if resource == "pods":
-                self._ended(change, who, now)
+            if resource == "pods" and self._started is not None:
+                self._endings.hear(change, who, now - self._started)
             self._take(change.key, change.previous, value, now)
 
     def _told(self, tell: Tell) -> None:
-        if tell.reason == "Preempted":
-            self._note_preemptor(uid_of(tell.about), tell.message.removeprefix("Preempted by pod ").partition(" ")[0])
+        self._endings.told(tell)
         step = STEPS.get(tell.reason)
         if step is None:
             return
@@ -238,6 +174,8 @@ class Measure:
                 self._take_node(key.name, old, new, now)
             case resource if resource == REVISIONS:
                 self._take_revision(new, now)
+            case resource if resource == BUDGETS:
+                self._budgets.hear(key, new, now - (self._started or now))
             case resource if resource in SHORT:
                 if resource == REPLICASETS and new is not None and controller_of(new) is not None:
                     self._take_set(new, now)
@@ -397,8 +335,7 @@ class Measure:
 
     def _set_complete(self, one: Workload, now: float) -> None:
         if one.standing.complete:
-            if self._incomplete.pop(one.uid, 0) is None:
-                self.progress_at = now
+            self._incomplete.pop(one.uid, None)
             if one.touched and one.finished_at is None:
                 one.finished_at = now
             self._check_rest()
@@ -527,51 +464,9 @@ class Measure:
         if self.is_at_rest:
             self._came_to_rest.set()
 
-    # ---- who ended what
-
-    def _ended(self, change: Change, who: str, now: float) -> None:
-        before, after = change.previous, change.value
-        if before is None or self._started is None:
-            return
-        if is_deleting(before) or (after is not None and not is_deleting(after)):
-            return
-        tracked = self.pods.get(change.key)
-        if tracked is None or at(before, "status.phase") in OVER:
-            return
-        if who in OWN:
-            if tracked.owner is not None:
-                self._replaced[tracked.owner.name] += 1
-            return
-        how = HOW.get(who, "deleted")
-        if len(self._endings) >= MOST_ENDINGS:
-            self._left_out += 1
-            return
-        name, by = f"{change.key.namespace}/{change.key.name}", "you" if who == ADMIN else who
-        self._endings.append((tracked.uid, Ending(now - self._started, name, tracked.node, how, by,
-                                                  self._why_ended(how, tracked))))
-
-    def _why_ended(self, how: str, tracked: Tracked) -> str:
-        if how == "evicted":
-            node = self.nodes.get(tracked.node)
-            taints = [f"{one['key']}:{one['effect']}" for one in at(node or {}, "spec.taints", [])
-                      if one.get("effect") == "NoExecute"]
-            return f"taint {', '.join(taints)}" if taints else ""
-        if how == "lost":
-            return "its node is gone" if tracked.node not in self.nodes else ""
-        return ""
-
-    def _signed(self, uid: str, ending: Ending) -> Ending:
-        """With the pod that a preempted one had to leave for."""
-        by = self._preemptors.get(uid)
-        return replace(ending, by=by, why="a pod of higher priority") if by is not None else ending
-
-    def _note_preemptor(self, victim: str, preemptor: str) -> None:
-        found = next((key for key, one in self.pods.items() if one.uid == preemptor), None)
-        self._preemptors[victim] = f"{found.namespace}/{found.name}" if found is not None else preemptor
-
     # ---- the answer
 
-    def outcome(self, seed: str, verdict: str, *, timelines: bool = True) -> Outcome:
+    def outcome(self, seed: str, verdict: str, violations: Sequence[str] = (), *, timelines: bool = True) -> Outcome:
         assert self._started is not None, "begun"
         now, began = self._now(), self._started
         self._mature(now)
@@ -585,14 +480,14 @@ class Measure:
                     dict(self._writes_by.most_common()), dict(self._writes_of.most_common()),
                     self._world.plans().total() - self._plans_began, time.process_time() - self._cpu_began, now - began)
         return Outcome(
-            seed, verdict, now - began, finished, told, [self._signed(*one) for one in self._endings], self._left_out,
-            dict(sorted(self._replaced.items())),
+            seed, verdict, now - began, finished, told, self._endings.found(), self._endings.left_out,
+            dict(sorted(self._endings.replaced.items())),
             [without for one in found if one.is_daemonset for without in without_daemon(
                 one.name, one.obj, self.nodes, {node: [each.pod for each in there.values()]
                                                 for node, there in one.on.items()})],
             [(f"{key.namespace}/{key.name}", pending_why(self.pods[key].pod, self.nodes.get(self.pods[key].node)))
              for key in sorted(self._unsettled)[:MOST_PENDING]],
-            (), list(self._strikes), cost, self._hash.hexdigest(),
+            [*self._budgets.broken(now - began), *violations], list(self._strikes), cost, self._hash.hexdigest(),
             {one.name: one.timeline.rows for one in found
              if timelines and (one.touched or _has_moved(one.timeline))})
 

@@ -17,7 +17,7 @@ from ..node.durations import Sample
 from .snapshot import Snapshot
 
 MOST = 10_000  # of each length
-_PULLED = re.compile(r"Successfully pulled image .* in ([0-9hms.µ]+?)(?: \(|\.|$| )")
+_PULLED = re.compile(r"Successfully pulled image .* in ([0-9hmsµ.]*s)(?=[ .]|$)")
 _SOURCES = {"pull": 'events "Pulled" (add events to the dump)',
             "start": 'events "Pulled" and "Started" of one container (add events to the dump)',
             "ready": "running pods with a Ready condition", "stop": "anything that says how long pods took to stop"}

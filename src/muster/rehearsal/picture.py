@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from html import escape
 
 from . import timeline
-from .answer import Answer, Answered, spoken
+from .answer import Answer, Answered
 from .bands import Band, bands, down_over_time, last_change, states_in
 from .report import verdict
+from .spoken import spoken
 from .timeline import STATES, Span
 
 WIDTH, LEFT, RIGHT = 1180, 64, 28

@@ -44,7 +44,7 @@ def _play_here(stage: Stage, jobs: list[tuple[int, int]], answer: Answer, show: 
         def shown(share: float, number: int = number, name: str = name) -> None:
             show(name, (number + share) / len(jobs))
 
-        outcome = rehearse(stage, stage.alternatives[place], run, shown, timelines=run == 0)
+        outcome = rehearse(stage, stage.alternatives[place], run, shown, whole=run == 0)
         answer.alternatives[place].outcomes.append(outcome)
         if outcome.verdict == INTERRUPTED:
             raise KeyboardInterrupt
@@ -77,4 +77,4 @@ def _begin(stage: Stage) -> None:
 
 def _one(place: int, run: int) -> Outcome:
     assert _stage is not None, "begun"
-    return rehearse(_stage, _stage.alternatives[place], run, timelines=run == 0)
+    return rehearse(_stage, _stage.alternatives[place], run, whole=run == 0)

@@ -3,8 +3,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from .answer import Answer, Answered, spoken
+from .answer import Answer, Answered
 from .outcome import FINISHED, Ending, Outcome, WithoutDaemon, WorkloadOutcome
+from .spoken import spoken
 
 MOST_TOLD = 10
 
@@ -66,7 +67,7 @@ def _about(one: Answered, *, several: bool) -> Iterator[str]:
     if len(first.pending) > MOST_TOLD:
         yield f"  and {len(first.pending) - MOST_TOLD} more pods that did not come up"
     for broken in first.violations[:MOST_TOLD]:
-        yield f"  broken: {broken}"
+        yield f"  broken rule: {broken}"
     cost = first.cost
     yield (f"  cost: {cost.api_writes:,} API writes and {cost.events:,} events, {cost.cpu_s:.2f} s of CPU for "
            f"{spoken(cost.virtual_s)}; seed {first.seed}, history sha256 {first.history}")

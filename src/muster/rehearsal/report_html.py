@@ -7,10 +7,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
-from .answer import Answer, Answered, spoken
+from .answer import Answer, Answered
 from .outcome import FINISHED
 from .picture import svg
 from .report import HEAD, ended, nodes_without, row, sentence, verdict
+from .spoken import spoken
 
 STYLE = """
 :root{color-scheme:light dark;--ink:#1f2a3a;--quiet:#66738a;--line:#dde3ea;--page:#f5f7f9;--card:#fff;--good:#2a9d78;

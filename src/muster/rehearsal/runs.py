@@ -12,18 +12,20 @@ from contextlib import contextmanager
 
 from ..api.errors import ApiError
 from ..api.objects import Key, Obj, at, to_time
-from ..clock import Clock, run_virtual
+from ..clock import Clock
 from ..manifests import Manifest, located
 from .alternatives import Alternative, find, key_of, kind_named, merge_patch_of, with_choice
 from .faults import carry_out
+from .invariants import Laws
 from .measure import Measure
 from .outcome import FINISHED, INTERRUPTED, STUCK, TIME_IS_UP, Outcome
 from .stage import Stage, keys_there, target
-from .world import State, World, at_work
+from .world import State, World, at_work, played
 
 STILL_S = 2.0  # at rest for so long is at rest
 # Longer than every back-off: of images and crashes 5 min, of a DaemonSet's failed pods 15 min.
 HOPELESS_AFTER_S = 16 * 60.0
+MOST_VIOLATIONS = 100
 LONGEST_S = 30 * 24 * 3600.0
 SHOWN_EVERY_S = 5.0  # of virtual time
 RESTARTED_AT = ("spec", "template", "metadata", "annotations", "kubectl.kubernetes.io/restartedAt")
@@ -37,38 +39,51 @@ def seed_of(stage: Stage, run: int) -> str:
 
 
 def rehearse(stage: Stage, alternative: Alternative, run: int, show: Show | None = None, *,
-             timelines: bool = True) -> Outcome:
-    """One run of one alternative.  A KeyboardInterrupt ends it with what is known so far."""
-    one = _Run(stage, alternative, seed_of(stage, run), show, timelines)
+             whole: bool = True) -> Outcome:
+    """One run of one alternative.  Ctrl-C ends it with what is known so far.
+
+    `whole`: with what every node did when, and with the laws of invariants.py checked at every change.
+    """
+    one = _Run(stage, alternative, seed_of(stage, run), show, whole)
     with _no_collections():
-        try:
-            return run_virtual(one.play, start=stage.state.now, seed=one.seed)
-        except KeyboardInterrupt:
-            if one.known is None:
-                raise
-            return one.known()
+        return played(one.play, start=stage.state.now, seed=one.seed)
 
 
 class _Run:
-    def __init__(self, stage: Stage, alternative: Alternative, seed: str, show: Show | None, timelines: bool):
+    def __init__(self, stage: Stage, alternative: Alternative, seed: str, show: Show | None, whole: bool):
         self.stage, self.alternative, self.seed = stage, alternative, seed
-        self.known: Callable[[], Outcome] | None = None
-        self._show, self._timelines = show, timelines
+        self._show, self._whole = show, whole
 
     async def play(self, clock: Clock) -> Outcome:
         state: State = self.stage.state
         world = World(state.store(), clock, self.stage.behaviour)
         async with at_work(world):
             measure = Measure(world)
+            laws = Laws(world.store.history, clock.now, who=lambda: world.who) if self._whole else None
             measure.begin()
-            self.known = lambda: measure.outcome(self.seed, INTERRUPTED, timelines=self._timelines)
+
+            story = asyncio.create_task(self._happen(world, measure, clock))
             showing = asyncio.create_task(self._show_progress(measure)) if self._show is not None else None
-            await self._apply(world)
-            faults = asyncio.create_task(carry_out(self.stage.options.faults, world, measure.strike))
-            verdict = await self._wait(measure, clock, faults)
-            for task in (faults, *([showing] if showing is not None else ())):
-                task.cancel()
-            return measure.outcome(self.seed, verdict, timelines=self._timelines)
+            try:
+                verdict = await story
+            except asyncio.CancelledError:
+                verdict = INTERRUPTED
+                story.cancel()
+                if (me := asyncio.current_task()) is not None:
+                    me.uncancel()
+            finally:
+                if showing is not None:
+                    showing.cancel()
+            broken = [str(one) for one in laws.broken[:MOST_VIOLATIONS]] if laws is not None else ()
+            return measure.outcome(self.seed, verdict, broken, timelines=self._whole)
+
+    async def _happen(self, world: World, measure: Measure, clock: Clock) -> str:
+        await self._apply(world)
+        faults = asyncio.create_task(carry_out(self.stage.options.faults, world, measure.strike))
+        try:
+            return await self._wait(measure, clock, faults)
+        finally:
+            faults.cancel()
 
     async def _show_progress(self, measure: Measure) -> None:
         assert self._show is not None, "asked for"

@@ -17,7 +17,7 @@ from ..api.kinds.catalogue import Kinds
 from ..api.objects import Key, Obj, name_of
 from ..api.schema import Schema
 from ..bootstrap import first_objects
-from ..clock import Clock, run_virtual
+from ..clock import Clock
 from ..manifests import Manifest, check, located, read_manifests
 from ..node.behaviour import INSTANT, USUAL, Behaviour
 from ..node.durations import read_spread
@@ -31,7 +31,7 @@ from .missing import completed
 from .nodes import described, identified, lease_of
 from .options import MEASURED, Options
 from .snapshot import Snapshot, read
-from .world import State, World, at_work
+from .world import State, World, at_work, played
 
 USUAL_START = 1_767_225_600.0  # 2026-01-01T00:00:00Z, unless a snapshot is younger
 LONGEST_SETTLING_S = 3600.0
@@ -60,8 +60,8 @@ def prepare(options: Options) -> Stage:
         raise BadRequest(f"--on {', '.join(map(str, options.on))}: there are no nodes in it; add `kubectl get nodes` "
                          "to it, or say how many with --nodes N")
     start = max(USUAL_START, snapshot.taken_at() // 1 + 1)
-    state = run_virtual(lambda clock: _settled(options, recorded, snapshot.manifests, clock), start=start,
-                        seed=f"{options.seed}/before")
+    state = played(lambda clock: _settled(options, recorded, snapshot.manifests, clock), start=start,
+                   seed=f"{options.seed}/before")
     found = alternatives(options.settings)
     _check_targets(options, kinds, manifests, state)
     return Stage(options, state, manifests, found, behaviour, (*snapshot.notes, *assumed))

@@ -98,7 +98,7 @@ def stuck_why(resource: str, obj: Obj, standing: Standing, pods: Iterable[Obj], 
         others = sum(map(len, reasons.values())) - len(names)
         more = f" ({len(names)} pods)" if len(names) > 1 else ""
         rest = f"; {others} more for other reasons" if others else ""
-        return f"{names[0]}{more}: {why}{rest}{_limit(resource, obj)}"
+        return f"{names[0]}{more}: {why}{rest}{_limit(resource, obj) if standing.updated < standing.wanted else ''}"
     for type_ in ("ReplicaFailure", "Progressing"):
         said = condition(obj, type_)
         if said is not None and (said["status"] == "True") == (type_ == "ReplicaFailure"):

@@ -11,17 +11,20 @@ client signs what it does (`world.who`), so that it can be told who ended a pod.
 from __future__ import annotations
 
 import asyncio
+import signal
+import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, TypeVar
 
+from ..api.errors import ApiError
 from ..api.objects import Key, Obj
 from ..app import SYSTEM, Cluster, running
 from ..client.local import LocalClient
-from ..clock import Clock
+from ..clock import Clock, run_virtual
 from ..control.events import LONGEST_BACKLOG, Correlator, Recorder
 from ..control.plan import Tell
 from ..node.behaviour import USUAL, Behaviour
@@ -33,6 +36,7 @@ KEPT_CHANGES = 5_000  # of a resource: nobody in a rehearsal is far behind
 ADMIN = "kubernetes-admin"
 
 Place = tuple[str, str]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -158,6 +162,37 @@ def _short(user: str) -> str:
 
 def _every_node(node: Obj) -> bool:
     return True
+
+
+def played(main: Callable[[Clock], Awaitable[T]], *, start: float, seed: str) -> T:
+    """Runs it in virtual time.  What the API refuses is raised as it is, however many parts were at work around it.
+
+    Ctrl-C cancels `main`, between two steps of the loop and never within one; what it does not make an answer of is a
+    KeyboardInterrupt.
+    """
+    async def cancelled_by_hand(clock: Clock) -> T:
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        assert task is not None, "the one that is run"
+        if threading.current_thread() is not threading.main_thread() \
+                or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+            return await main(clock)
+        signal.signal(signal.SIGINT, lambda number, frame: loop.call_soon(task.cancel) and None)
+        try:
+            return await main(clock)
+        finally:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    try:
+        return run_virtual(cancelled_by_hand, start=start, seed=seed)
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+    except BaseExceptionGroup as failures:
+        first: BaseException = failures
+        while isinstance(first, BaseExceptionGroup):
+            first = first.exceptions[0]
+        if isinstance(first, ApiError):
+            raise first from None
+        raise
 
 
 @asynccontextmanager
