@@ -67,3 +67,39 @@ def test_the_timeline_of_a_node(tmp_path) -> None:
     ((spans,),) = [rows.values() for rows in found.timelines.values()]
     assert [(span.state, round(span.start)) for span in spans] == [
         ("stopping", 0), ("pulling", 4), ("starting", 14), ("not-ready", 16), ("ready-new", 21)]
+
+
+def test_a_pull_that_takes_longer_than_anybody_waits_is_waited_for(tmp_path) -> None:
+    found = seen(tmp_path, [a_daemonset("agent:2")], [a_daemonset()], nodes=2, lengths={
+        "pull": "3h", "start": "0s", "ready": "0s", "stop": "1h"})
+    assert found.verdict == FINISHED
+    assert found.finished_s == pytest.approx(2 * (3 * 3600 + 30), abs=5), "a pod is given 30 s to stop"
+
+
+def test_who_had_to_leave_and_for_whom(tmp_path) -> None:
+    vip = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": "vip"}, "value": 1000}
+    requests = [{"name": "agent", "image": "agent:1", "resources": {"requests": {"cpu": "3"}}}]
+    small = a_daemonset(name="small", containers=requests)
+    great = a_daemonset(name="great", containers=requests, priorityClassName="vip")
+    found = seen(tmp_path, [vip, great], [small], nodes=3)
+    assert [(one.how, one.why) for one in found.endings] == [("preempted", "a pod of higher priority")] * 3
+    assert all(one.by.startswith("default/great-") and one.pod.startswith("default/small-") for one in found.endings)
+    (verdict,) = found.without_daemon
+    assert verdict.workload == "ds/default/small" and "Insufficient cpu" in verdict.why and len(verdict.nodes) == 3
+
+
+def test_a_node_that_is_lost_and_comes_back(tmp_path) -> None:
+    """Its pods leave after the 40 to 50 s in which it is missed and the 300 s that they tolerate it."""
+    budget = {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "web", "namespace": "default"},
+              "spec": {"minAvailable": 4, "selector": {"matchLabels": {"app": "web"}}}}
+    web = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "default"},
+           "spec": {"replicas": 4, "selector": {"matchLabels": {"app": "web"}}, "template": {
+               "metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "web", "image": "web:1"}]}}}}
+    found = seen(tmp_path, before=[web, budget], nodes=4, kill_node=["1@1m,for=15m"])
+    assert {(one.how, one.why) for one in found.endings} <= {("evicted", "taint node.kubernetes.io/unreachable:NoExecute")}
+    (work,) = found.workloads
+    if found.endings:
+        assert all(60 + 340 <= one.at_s <= 60 + 352 for one in found.endings)
+        assert work.worst_unavailable == len(found.endings)
+        assert found.violations and "budget default/web: 3 healthy pods at worst" in found.violations[0]
+    assert [what.rpartition(" ")[2] for _, what in found.strikes] == ["silent", "back"]

@@ -149,6 +149,16 @@ class Fleet:
                     break
             after = max((line.at for line in lines), default=after)
 
+    def is_busy_with(self, key: Key) -> bool:
+        """Is a step of the pod under way that will end by itself: a pull, a start, getting ready, a stop?"""
+        resident, now = self._residents.get(key), self._clock.now()
+        if resident is None or resident.life is None or is_failing(resident.machine.node):
+            return False
+        life_ = resident.life
+        return (any(one is not None and now < one < math.inf for one in (life_.stops_at, life_.gone_at))
+                or any(run.stage in (life.PULLING, life.STARTING) and run.until < math.inf
+                       or run.stage == life.RUNNING and now < run.ready_at < math.inf for run in life_.runs))
+
     # What changed
 
     def _changed(self, change: Change) -> None:

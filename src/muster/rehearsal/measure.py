@@ -122,6 +122,10 @@ class Measure:
     def is_at_rest(self) -> bool:
         return not self._incomplete and not self._unsettled
 
+    def is_anything_under_way(self) -> bool:
+        """Is a node still pulling, starting or stopping something that will come to its end?"""
+        return any(self._world.fleet.is_busy_with(key) for key in self._unsettled)
+
     async def rest(self) -> None:
         """Returns once every rollout is complete and every pod has come up or gone."""
         while not self.is_at_rest:

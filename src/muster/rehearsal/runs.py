@@ -1,7 +1,8 @@
 """One rehearsal: the stage as it stands, the files applied at t = 0, and what follows until it is over.
 
 A run is over when everything is at rest; or when nothing has come any further for so long that it will not (every
-back-off and deadline is shorter); or when its time is up.  In virtual time waiting for that costs nothing.
+back-off and deadline is shorter, and no pull, start or stop is under way); or when its time is up.  In virtual time
+waiting for that costs nothing.
 """
 from __future__ import annotations
 
@@ -23,6 +24,7 @@ from .stage import Stage, keys_there, target
 from .world import State, World, at_work, played
 
 STILL_S = 2.0  # at rest for so long is at rest
+LOOK_AGAIN_S = 31.0  # whether something is still under way; no divisor of any back-off
 # Longer than every back-off: of images and crashes 5 min, of a DaemonSet's failed pods 15 min.
 HOPELESS_AFTER_S = 16 * 60.0
 MOST_VIOLATIONS = 100
@@ -134,10 +136,10 @@ class _Run:
                     return FINISHED
                 continue
             try:
-                async with asyncio.timeout(max(STILL_S, measure.progress_at + hopeless_s - clock.now())):
+                async with asyncio.timeout(max(LOOK_AGAIN_S, measure.progress_at + hopeless_s - clock.now())):
                     await measure.rest()
             except TimeoutError:
-                if measure.progress_at + hopeless_s <= clock.now():
+                if measure.progress_at + hopeless_s <= clock.now() and not measure.is_anything_under_way():
                     return STUCK
         return TIME_IS_UP
 
