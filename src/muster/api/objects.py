@@ -6,7 +6,7 @@ template, and lets every reader keep what it was handed without copying it.
 """
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -50,13 +50,15 @@ def without_(obj: Obj, path: str | tuple[str, ...]) -> Obj:
     return obj if smaller is inner else {**obj, head: smaller}
 
 
-def at(obj: Mapping[str, Any], path: str, default: Any = None) -> Any:
+def at(obj: Obj, path: str, default: Any = None) -> Any:
     """`at(pod, "spec.securityContext.runAsUser")`: the value there, or `default` where any step is missing."""
     found: Any = obj
     for step in path.split("."):
-        if not isinstance(found, Mapping) or found.get(step) is None:
+        if not isinstance(found, dict):  # what is read from JSON is; asking for any Mapping takes four times as long
             return default
-        found = found[step]
+        found = found.get(step)
+        if found is None:
+            return default
     return found
 
 

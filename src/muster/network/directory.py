@@ -6,7 +6,7 @@ what it has heard: it is the serial number of the zone.
 """
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..api.objects import Obj, at, labels_of
@@ -114,7 +114,7 @@ class Directory:
 
 def cluster_ips(service: Obj | None) -> list[str]:
     """Its addresses; none for a headless one and for a name for somewhere else."""
-    spec: Mapping[str, object] = (service or {}).get("spec") or {}
+    spec: Obj = (service or {}).get("spec") or {}
     if spec.get("type") == "ExternalName":
         return []
     listed = at(spec, "clusterIPs") or [at(spec, "clusterIP", "")]
