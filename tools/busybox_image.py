@@ -1,7 +1,11 @@
 """Makes an image of busybox-static, so that real nodes have something to run where no registry can be reached.
 
-    python tools/busybox_image.py busybox.tar [NAME ...]      usual name: docker.io/library/busybox:latest
+    python tools/busybox_image.py busybox.tar
+    python tools/busybox_image.py collector.tar localhost/collector:1 'tail -F /var/log/containers/*.log'
     muster up --runtime containers --load-image busybox.tar
+
+Without a name it is docker.io/library/busybox:latest, whose command is a shell.  With a script the image runs that,
+whatever arguments a manifest gives it.
 """
 import io
 import subprocess
@@ -27,8 +31,9 @@ def files() -> dict[str, Entry]:
     return made | {"etc/passwd": Entry(PASSWD), "etc/group": Entry(GROUP)}
 
 
-def main(target: str, *names: str) -> None:
-    made = archive((names or ("docker.io/library/busybox:latest",))[0], files(), command=["sh"])
+def main(target: str, name: str = "docker.io/library/busybox:latest", script: str = "") -> None:
+    entrypoint = ["sh", "-c", script, "sh"] if script else []
+    made = archive(name, files(), entrypoint=entrypoint, command=[] if script else ["sh"])
     tarfile.open(fileobj=io.BytesIO(made)).close()  # it can be read
     Path(target).write_bytes(made)
 

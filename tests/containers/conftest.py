@@ -56,17 +56,29 @@ def pytest_collection_modifyitems(items):
                 item.add_marker(pytest.mark.skip(reason="takes long: run by `make containers`"))
 
 
-@pytest.fixture(scope="session")
-def busybox(tmp_path_factory):
+def image(folder, *arguments):
     tool = Path(__file__).parents[2] / "tools" / "busybox_image.py"
-    target = tmp_path_factory.mktemp("images") / "busybox.tar"
-    subprocess.run([sys.executable, str(tool), str(target)], check=True)
+    target = folder / f"{next(_numbers)}.tar"
+    subprocess.run([sys.executable, str(tool), str(target), *arguments], check=True)
     return target
 
 
 @pytest.fixture(scope="session")
-def nodes(tmp_path_factory, busybox):
-    cluster = Nodes(tmp_path_factory.mktemp("nodes"), "--nodes", 2, "--load-image", busybox)
+def busybox(tmp_path_factory):
+    return image(tmp_path_factory.mktemp("images"))
+
+
+@pytest.fixture(scope="session")
+def collector(tmp_path_factory):
+    """Reads the node's own logs, and reads on."""
+    script = "trap 'exit 0' TERM; tail -n +1 -F $(ls /var/log/containers/*talker*.log) & wait"
+    return image(tmp_path_factory.mktemp("images"), "localhost/collector:1", script)
+
+
+@pytest.fixture(scope="session")
+def nodes(tmp_path_factory, busybox, collector):
+    cluster = Nodes(tmp_path_factory.mktemp("nodes"), "--nodes", 2, "--load-image", busybox, "--load-image", collector,
+                    "--image-map", "*fluentd*=localhost/collector:1", "--image-map", "*filebeat*=localhost/collector:1")
     cluster.up()
     yield cluster
     cluster.down()

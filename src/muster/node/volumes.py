@@ -35,15 +35,17 @@ Files = dict[str, tuple[bytes, int]]  # path -> (content, mode)
 
 
 class HostPaths:
-    """Which folder of the machine a hostPath means: each node has a /var/log of its own."""
+    """Which folder of the machine a hostPath means: some each node has for itself, as if it were a machine."""
 
     def __init__(self, node_folder: Path):
         self.log = node_folder / "log"
+        self._own = {"/var/log": self.log, "/var/lib/docker": node_folder / "docker"}
 
     def real(self, path: str) -> Path:
         plain = os.path.normpath(path)
-        if plain == "/var/log" or plain.startswith("/var/log/"):
-            return self.log / plain.removeprefix("/var/log").lstrip("/")
+        for stem, folder in self._own.items():
+            if plain == stem or plain.startswith(f"{stem}/"):
+                return folder / plain.removeprefix(stem).lstrip("/")
         return Path(plain)
 
 
