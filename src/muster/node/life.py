@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ..api.objects import Obj, from_time, is_true, uid_of
+from ..api.objects import Obj, from_time, is_true, to_time, uid_of
 from . import crashes
 from .commands import FOR_EVER, Course, course
 
@@ -94,6 +94,13 @@ class Run(NamedTuple):
 
     def is_started(self, now: float) -> bool:
         return self.stage == RUNNING and self.started_at <= now
+
+
+def terminated(run: Run, id_: str, exit_code: int, reason: str, finished: float) -> Obj:
+    """How a run ended, as the status tells it."""
+    ended = {"containerID": id_, "exitCode": exit_code, "finishedAt": to_time(finished),
+             "reason": reason or ("Completed" if exit_code == 0 else "Error"), "startedAt": to_time(run.began)}
+    return {**ended, "message": run.report.message} if run.report.message else ended
 
 
 class Verdict(NamedTuple):

@@ -17,9 +17,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ..api.errors import BadRequest
+from ..api.errors import BadRequest, NotFound
 from ..api.logs import LogOptions
-from ..api.objects import Obj
+from ..api.objects import Key, Obj
 from ..client.client import Client
 from ..client.mirror import Mirror
 from ..clock import Clock
@@ -52,11 +52,14 @@ def node_name(number: int) -> str:
 
 
 class LocalNodes:
-    def __init__(self, fabric: Fabric, agents: list[Agent], data: Path):
+    def __init__(self, fabric: Fabric, agents: list[Agent], data: Path, dropped: Sequence[str], client: Client):
         self.fabric, self.agents = fabric, {agent.name: agent for agent in agents}
-        self._data = data
+        self._data, self._dropped, self._client = data, dropped, client
 
     async def run(self) -> None:
+        for name in self._dropped:  # there were more nodes before; their pods are left to the pod garbage collector
+            with contextlib.suppress(NotFound):
+                await self._client.delete(Key("nodes", "", name))
         async with asyncio.TaskGroup() as group:
             for agent in self.agents.values():
                 group.create_task(agent.run(), name=agent.name)
@@ -85,6 +88,7 @@ async def prepare(data: Path, wanted: Wanted, client: Client, mirror: Mirror, cl
     if before and (before.get("cidr") != fabric.cidr or len(before["nodes"]) > count):
         await clean(data)  # what runs now is not what is wanted: the pods start anew
     numbers = range(1, count + 1)
+    dropped = sorted(set(before.get("nodes", ())) - {node_name(number) for number in numbers})
     _write_record(data, fabric, [node_name(number) for number in numbers])
     try:
         await network_namespace.build_fabric(fabric)
@@ -99,7 +103,7 @@ async def prepare(data: Path, wanted: Wanted, client: Client, mirror: Mirror, cl
     except Unusable:
         await clean(data)
         raise
-    return LocalNodes(fabric, agents, data)
+    return LocalNodes(fabric, agents, data, dropped, client)
 
 
 def _agent(data: Path, fabric: Fabric, number: int, wanted: Wanted, client: Client, mirror: Mirror, clock: Clock,

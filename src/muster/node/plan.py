@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
-from ..api.objects import Obj, from_time, is_deleting, name_of, namespace_of, to_time
+from ..api.objects import Obj, from_time, is_deleting, name_of, namespace_of
 from . import images, pod_status
 from .commands import KILLED
 from .durations import go_duration
@@ -43,6 +43,7 @@ from .life import (
     is_critical_change,
     is_restarted,
     parts_of,
+    terminated,
 )
 from .means import LONGEST_TEARDOWN_S, Failure, Means
 from .misfortune import Misfortune
@@ -387,14 +388,8 @@ class _Turn:
 
     def _end(self, place: int, run: Run, exit_code: int, reason: str = "") -> None:
         self.something_ended = True
-        ended = {
-            "containerID": run.report.id or pod_status.container_id(self.before.uid, self.parts[place].name,
-                                                                    run.restarts),
-            "exitCode": exit_code, "finishedAt": to_time(min(self.moment, run.exit_at)),
-            "reason": reason or ("Completed" if exit_code == 0 else "Error"), "startedAt": to_time(run.began),
-        }
-        if run.report.message:
-            ended["message"] = run.report.message
+        id_ = run.report.id or pod_status.container_id(self.before.uid, self.parts[place].name, run.restarts)
+        ended = terminated(run, id_, exit_code, reason, min(self.moment, run.exit_at))
         self.runs[place] = run._replace(stage=DONE, until=math.inf, waiting=None, ended=ended, before=run.ended,
                                         finished=self.moment)
 

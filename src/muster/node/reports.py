@@ -13,7 +13,19 @@ from typing import NamedTuple
 
 from ..api.objects import Obj
 from .commands import FOR_EVER, Course
-from .life import DONE, PULLING, QUEUED, RUNNING, STARTING, Life, Run
+from .life import (
+    DONE,
+    EXITED,
+    FIRST_BACKOFF_S,
+    LONGEST_BACKOFF_S,
+    PULLING,
+    QUEUED,
+    RUNNING,
+    STARTING,
+    Life,
+    Run,
+    terminated,
+)
 
 NEVER_FOUND_MESSAGE = ("The container could not be located when the pod was deleted.  "
                        "The container used to be Running")
@@ -140,6 +152,8 @@ def _taken_over(life: Life, place: int, found: Sequence[Found], now: float) -> R
     if run.stage in (PULLING, STARTING):
         run = run._replace(stage=QUEUED, until=math.inf)
     for one in found:
+        if run.stage == RUNNING and one.attempt == run.restarts + 1 and run.exit_at <= now:
+            run = _restarted(run)
         if run.stage == RUNNING and one.attempt == run.restarts:
             run = run._replace(report=run.report._replace(id=one.id, image=one.image, image_id=one.image_id))
             run = _ended(run, one.ended, now) if one.ended is not None else _goes_on(life, place, run)
@@ -148,6 +162,14 @@ def _taken_over(life: Life, place: int, found: Sequence[Found], now: float) -> R
     if run.stage == RUNNING and not any(one.attempt == run.restarts for one in found):
         return _ended(run, Exit(137, "ContainerStatusUnknown", NEVER_FOUND_MESSAGE, now), now)
     return run
+
+
+def _restarted(run: Run) -> Run:
+    """It ended, and was about to run again."""
+    finished = run.exit_at
+    ended = terminated(run, run.report.id, run.course.exit_code, run.course.reason, finished)
+    return run._replace(stage=EXITED, until=math.inf, ended=ended, before=run.ended, finished=finished,
+                        backoff_s=min(LONGEST_BACKOFF_S, 2 * run.backoff_s) or FIRST_BACKOFF_S, restarted_at=finished)
 
 
 def _caught_up(life: Life, place: int, run: Run, one: Found, now: float) -> Run:
