@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "muster"
 FLOORS = {"api": 0, "store": 1, "server": 2, "client": 3, "control": 4, "controllers": 5, "scheduler": 5, "node": 5,
-          "network": 5, "rehearsal": 6, "bench": 6, "cli": 7, "dashboard": 7, "testing": 8}
+          "network": 5, "why": 6, "rehearsal": 7, "bench": 7, "cli": 8, "dashboard": 8, "testing": 9}
 # Beside the floors: what composes them, and what it is composed from.
 BESIDE = {"app", "clock", "bootstrap", "request", "data_directory", "__main__", "manifests", "private_file",
           "pytest_plugin"}
@@ -17,7 +17,7 @@ AMBIENT = {"time.time", "time.monotonic", "time.sleep", "datetime.now", "datetim
            "random.choice", "random.uniform", "random.Random", "uuid.uuid4", "uuid.uuid1", "os.urandom",
            "secrets.token_hex", "secrets.token_bytes"}
 MAY_BE_AMBIENT = {"clock.py", "app.py"}
-PURE = ("api/", "controllers/", "scheduler/", "node/plan.py", "node/usage.py", "node/pressure.py", "control/plan.py", "control/revisions.py",
+PURE = ("api/", "controllers/", "scheduler/", "why/", "node/plan.py", "node/usage.py", "node/pressure.py", "control/plan.py", "control/revisions.py",
         "control/owners.py")
 
 

@@ -103,7 +103,7 @@ def _identity(toleration: Obj) -> tuple[str, str, str, str]:
 _INTEGER = re.compile(r"[+-]?[0-9]+", re.ASCII)
 
 
-def _holds(requirement: Obj, found: str | None) -> bool:
+def expression_holds(requirement: Obj, found: str | None) -> bool:
     """One expression of a node selector against the node's value (None: the node has no such label)."""
     values: list[str] = requirement.get("values") or []
     match requirement.get("operator"):
@@ -128,9 +128,9 @@ def matches_node_selector_term(term: Obj, node: Obj) -> bool:
     if not expressions and not fields:
         return False
     labels = node["metadata"].get("labels") or {}
-    return (all(_holds(one, labels.get(one.get("key"))) for one in expressions or ())
+    return (all(expression_holds(one, labels.get(one.get("key"))) for one in expressions or ())
             and all(one.get("key") == "metadata.name" and one.get("operator") in ("In", "NotIn")
-                    and _holds(one, name_of(node)) for one in fields or ()))
+                    and expression_holds(one, name_of(node)) for one in fields or ()))
 
 
 def matches_node_selector(selector: Obj, node: Obj) -> bool:

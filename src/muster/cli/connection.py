@@ -5,7 +5,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from ..client.kubeconfig import read_kubeconfig
+from ..client.kubeconfig import Kubeconfig, read_kubeconfig
 from ..client.remote import RemoteClient
 from ..data_directory import DataDirectory, Unusable
 
@@ -14,14 +14,20 @@ T = TypeVar("T")
 
 def ask(data: DataDirectory, question: Callable[[RemoteClient], Awaitable[T]]) -> T:
     """Runs `question(client)` against the running cluster.  Raises Unusable where none runs."""
-    if data.running() is None:
-        raise Unusable(f"no cluster is running on {data.path}; start one with `muster up`")
+    config = running_kubeconfig(data)
 
     async def main() -> T:
-        client = RemoteClient(read_kubeconfig(data.kubeconfig))
+        client = RemoteClient(config)
         try:
             return await question(client)
         finally:
             await client.close()
 
     return asyncio.run(main())
+
+
+def running_kubeconfig(data: DataDirectory) -> Kubeconfig:
+    """Raises Unusable where no cluster runs."""
+    if data.running() is None:
+        raise Unusable(f"no cluster is running on {data.path}; start one with `muster up`")
+    return read_kubeconfig(data.kubeconfig)

@@ -171,6 +171,21 @@ def rehearse(
                 jobs=jobs, output=output, out=out))
 
 
+@app.command()
+def why(
+    target: Annotated[str, typer.Argument(metavar="TARGET", help=(
+        "A pod (or else a node) by its name, or KIND/NAME: pod/web-0, node/n1, ds/agent, deploy, rs, sts, job, rc."))],
+    namespace: Annotated[str, typer.Option("-n", "--namespace", help="Where it is.",
+                                           show_default="the kubeconfig's")] = "",
+    kubeconfig: Annotated[Path | None, typer.Option(help="Ask this API server instead of --data-dir's.")] = None,
+    data_dir: DataDir = HOME,
+    output: Annotated[str, typer.Option("-o", "--output", help="text or json.")] = "text",
+) -> None:
+    """Say why a pod, a workload or a node is not as it should be, and the smallest change that would help."""
+    from .why import Question, run
+    run(Question.of(target, namespace, output), DataDirectory(data_dir), kubeconfig)
+
+
 @nodes.command("list")
 def nodes_list(data_dir: DataDir = HOME, output: Output = "table") -> None:
     """List the nodes as a cloud's console would."""

@@ -38,6 +38,14 @@ class Mirror:
         self._listeners: dict[str, list[Callable[[Change], object]]] = {resource: [] for resource in self._objects}
         self._advanced = asyncio.Event()
 
+    @classmethod
+    def of(cls, client: Client, listings: Mapping[str, Listing]) -> Mirror:
+        """A copy of what was listed, which nobody keeps up."""
+        mirror = cls(client, listings)
+        for resource, listing in listings.items():
+            mirror._start_over(resource, listing)
+        return mirror
+
     # What is there
 
     @property

@@ -38,15 +38,18 @@ from ..controllers.daemonset_nodes import Fit, eligibility
 from ..controllers.deployment_sets import REVISION as SET_REVISION
 from ..controllers.readiness import NEVER, available_at
 from ..store.history import Change
-from . import timeline, workloads
+from ..why import rollouts
+from ..why.daemonset import without_daemon
+from ..why.pod import pending_why
+from ..why.rollouts import DAEMONSETS, REPLICASETS, SHORT
+from ..why.workload import stuck_why
+from . import timeline
 from .budgets import RESOURCE as BUDGETS
 from .budgets import Budgets
 from .endings import OVER, Endings
-from .outcome import Cost, Outcome, WorkloadOutcome
+from .outcome import Cost, Outcome, WithoutDaemon, WorkloadOutcome
 from .timeline import Timeline
 from .tracked import Tracked, Workload
-from .verdicts import pending_why, stuck_why, without_daemon
-from .workloads import DAEMONSETS, REPLICASETS, SHORT
 from .world import World
 
 MOST_STRIKES = MOST_PENDING = 200
@@ -80,7 +83,7 @@ class Measure:
         self._budgets = Budgets()
         self._strikes: list[tuple[float, str]] = []
         self._hash = hashlib.sha256()
-        for resource in ("nodes", *workloads.RESOURCES, REVISIONS, BUDGETS, "pods"):
+        for resource in ("nodes", *rollouts.RESOURCES, REVISIONS, BUDGETS, "pods"):
             for snapshot in world.store.history.lane(resource).snapshots():
                 key = world.kinds.key_of(snapshot.value)
                 self._take(key, None, snapshot.value, self._now())
@@ -301,9 +304,9 @@ class Measure:
                 owner.worst, owner.worst_at = down, now
 
     def _is_current(self, owner: Workload, pod: Obj) -> bool:
-        if owner.key.resource in (DAEMONSETS, workloads.STATEFULSETS):
+        if owner.key.resource in (DAEMONSETS, rollouts.STATEFULSETS):
             return labels_of(pod).get("controller-revision-hash") == owner.current
-        if owner.key.resource == workloads.DEPLOYMENTS:
+        if owner.key.resource == rollouts.DEPLOYMENTS:
             reference = controller_of(pod)
             return reference is not None and reference["uid"] == owner.current
         return True
@@ -311,7 +314,7 @@ class Measure:
     # ---- what pods belong to
 
     def _take_workload(self, key: Key, old: Obj | None, new: Obj | None, now: float) -> None:
-        if new is None or not workloads.is_measured(key.resource, new):
+        if new is None or not rollouts.is_measured(key.resource, new):
             gone = self.workloads.pop(uid_of(old), None) if old is not None else None
             if gone is not None:
                 self._forget(gone, now)
@@ -332,9 +335,9 @@ class Measure:
             for tracked in list(one.pods.values()):
                 self._set_available(tracked, self._available_from(one, tracked.pod), now)
         self._count_down(one, now)
-        if key.resource == workloads.STATEFULSETS and (update := at(new, "status.updateRevision", "")) != one.current:
+        if key.resource == rollouts.STATEFULSETS and (update := at(new, "status.updateRevision", "")) != one.current:
             self._set_current(one, update, 0, now)  # its pods carry the revision's name
-        one.standing = workloads.standing(key.resource, new)
+        one.standing = rollouts.standing(key.resource, new)
         self._set_complete(one, now)
 
     def _set_complete(self, one: Workload, now: float) -> None:
@@ -486,9 +489,9 @@ class Measure:
         return Outcome(
             seed, verdict, now - began, finished, told, self._endings.found(), self._endings.left_out,
             dict(sorted(self._endings.replaced.items())),
-            [without for one in found if one.is_daemonset for without in without_daemon(
-                one.name, one.obj, self.nodes, {node: [each.pod for each in there.values()]
-                                                for node, there in one.on.items()})],
+            [WithoutDaemon(one.name, why, there, wanted) for one in found if one.is_daemonset
+             for wanted, why, there in without_daemon(one.obj, self.nodes, {
+                 node: [each.pod for each in pods.values()] for node, pods in one.on.items()})],
             [(f"{key.namespace}/{key.name}", pending_why(self.pods[key].pod, self.nodes.get(self.pods[key].node)))
              for key in sorted(self._unsettled)[:MOST_PENDING]],
             [*self._budgets.broken(now - began), *violations], list(self._strikes), cost, self._hash.hexdigest(),

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from ..api.objects import Obj, condition, is_deleting, is_true
+from ..why.containers import trouble_of
 
 NOT_WANTED, NO_DAEMON, UNSCHEDULED, PULLING, STARTING = "not-wanted", "no-daemon", "unscheduled", "pulling", "starting"
 NOT_READY, READY_OLD, READY_NEW, STOPPING = "not-ready", "ready-old", "ready-new", "stopping"
@@ -21,8 +22,6 @@ STATES = {
     PULLING: "pulling", UNSCHEDULED: "not scheduled", STOPPING: "stopping", NO_DAEMON: "no daemon",
     FAILING: "failing", NODE_DOWN: "node down", ENDED: "ended", NOT_WANTED: "none wanted",
 }
-BROKEN = ("CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "InvalidImageName",
-          "CreateContainerConfigError", "CreateContainerError", "RunContainerError")
 
 
 class Seen(NamedTuple):
@@ -51,20 +50,6 @@ def pod_state(seen: Seen) -> str:
     if phase == "Running":
         return NOT_READY
     return seen.step or STARTING
-
-
-def trouble_of(pod: Obj) -> tuple[str, str] | None:
-    """The reason and message of a container that can not go on, or ended badly."""
-    status = pod.get("status") or {}
-    for field in ("initContainerStatuses", "containerStatuses"):
-        for one in status.get(field) or ():
-            state = one.get("state") or {}
-            waiting, ended = state.get("waiting") or {}, state.get("terminated") or {}
-            if waiting.get("reason") in BROKEN:
-                return waiting["reason"], waiting.get("message", "")
-            if ended and ended.get("exitCode"):
-                return ended.get("reason") or "Error", f"container {one['name']} exited with {ended['exitCode']}"
-    return None
 
 
 _BEST = {state: place for place, state in enumerate(

@@ -3,9 +3,9 @@ from __future__ import annotations
 
 from ..api.objects import Key, Obj, uid_of
 from ..controllers.readiness import NEVER
-from . import workloads
+from ..why import rollouts
+from ..why.rollouts import DAEMONSETS, SHORT, Standing
 from .timeline import Seen, Timeline
-from .workloads import DAEMONSETS, SHORT, Standing
 
 
 class Tracked:
@@ -41,7 +41,7 @@ class Workload:
         self.available = 0
         self.current = ""  # hash of today's template; of a Deployment: the uid of its newest set
         self.number = -1
-        self.standing: Standing = workloads.standing(key.resource, obj)
+        self.standing: Standing = rollouts.standing(key.resource, obj)
         self.record = (0, 0)  # (generation, updated and available): the best so far
         self.touched = False
         self.finished_at: float | None = None
@@ -58,7 +58,7 @@ class Workload:
     def should_be_up(self) -> int:
         if self.is_daemonset:
             return len(self.wanted_on)
-        return 0 if self.key.resource == workloads.JOBS else self.obj["spec"].get("replicas", 1)
+        return 0 if self.key.resource == rollouts.JOBS else self.obj["spec"].get("replicas", 1)
 
     def are_down(self) -> int:
         if self.is_daemonset:

@@ -12,11 +12,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..api.objects import Key, Obj, at, condition, to_time, uid_of
+from ..api.objects import Key, Obj, annotations_of, at, condition, to_time, uid_of
 from ..control.disruptions import disrupted
 from ..control.plan import Action, Bind, Delete, Patch, Tell
+from .barrier import remembering, smallest
 from .choice import Asked, Nominated, World, ask, best
 from .examination import Examinations
+from .fit import Refusal
 from .images import Images
 from .preempt import Budget, Preemption, best_preemption, may_preempt, waits_for_victims
 from .snapshot import Room, Waiting
@@ -28,6 +30,7 @@ from .words import NEVER, VICTIMS_ARE_LEAVING, failure, nowhere
 # One look is worth so many examinations (some 5 us each); a known answer and a node's place among others cost less.
 LOOK, GLANCES, OF_OTHERS, TRIAL = 4_000, 32, 4, 20
 NAME = "default-scheduler"
+HELP_ANNOTATION = "muster.dev/would-help"  # "false" on a pod: it is told what upstream tells, and nothing else
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,19 @@ def _no_place(one: Waiting, world: World, seen: Observed, asked: Asked, volumes:
         if nominated:
             world.release(one)
     done.actions.extend(_told(one, message, now, nominated))
+    if found is None and not_eligible != VICTIMS_ARE_LEAVING and _is_news(one, message):
+        done.actions.extend(_helped(one, world, said, volumes))
+        cost += len(said) // GLANCES
     return cost
+
+
+def _helped(one: Waiting, world: World, said: Mapping[str, Refusal], volumes: VolumeNeeds | None) -> Iterable[Action]:
+    if annotations_of(one.pod).get(HELP_ANNOTATION) == "false":
+        return
+    would_help = smallest(one, lambda name: world.room_for(one, name), said,
+                          remembering(lambda wishes: Surroundings(wishes, world.draft)), volumes)
+    if would_help:
+        yield Tell(one.pod, "Normal", "WouldHelp", would_help)
 
 
 def _preempted(one: Waiting, found: Preemption, world: World, now: float) -> Iterable[Action]:
@@ -132,10 +147,14 @@ def _preempted(one: Waiting, found: Preemption, world: World, now: float) -> Ite
 
 
 def _told(one: Waiting, message: str, now: float, nominated: Obj) -> Iterable[Action]:
-    old = condition(one.pod, "PodScheduled")
-    if old is None or old.get("message") != message or nominated:
+    if nominated or _is_news(one, message):
         yield Patch(one.key, uid_of(one.pod), {"status": {**nominated, "conditions": [{
             "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message,
             "lastProbeTime": None, "lastTransitionTime": to_time(now)}]}}, how="strategic", subresource="status")
     yield Tell(one.pod, "Warning", "FailedScheduling", message)
 
+
+def _is_news(one: Waiting, message: str) -> bool:
+    """Has the pod not been told this the last time?"""
+    old = condition(one.pod, "PodScheduled")
+    return old is None or old.get("message") != message

@@ -32,7 +32,17 @@ class Refusal:
 
 def refusal(pod: Obj, needs: Taken, room: Room) -> Refusal | None:
     """Why the pod may not run on that node; None: it may."""
-    spec, node = pod["spec"], room.node
+    unwelcome = misplaced(pod["spec"], room.node)
+    if unwelcome is not None:
+        return unwelcome
+    if needs.ports and (port := taken_port(needs.ports, room.ports)) is not None:
+        return Refusal("NodePorts", ("node(s) didn't have free ports for the requested pod ports",),
+                       f"{port.ip}:{port.port}/{port.protocol}", room_could_help=True)
+    return lacks(needs.amounts, room)
+
+
+def misplaced(spec: Obj, node: Obj) -> Refusal | None:
+    """Why a pod with this spec does not belong on the node, whatever is taken there."""
     if at(node, "spec.unschedulable", False) and not tolerates(
             spec.get("tolerations"), {"key": UNSCHEDULABLE, "effect": "NoSchedule"}):
         return Refusal("NodeUnschedulable", ("node(s) were unschedulable",), "spec.unschedulable: true")
@@ -44,10 +54,7 @@ def refusal(pod: Obj, needs: Taken, room: Room) -> Refusal | None:
     if not matches_required_affinity(spec, node):
         return Refusal("NodeAffinity", ("node(s) didn't match Pod's node affinity/selector",),
                        _asked_for(spec, node))
-    if needs.ports and (port := taken_port(needs.ports, room.ports)) is not None:
-        return Refusal("NodePorts", ("node(s) didn't have free ports for the requested pod ports",),
-                       f"{port.ip}:{port.port}/{port.protocol}", room_could_help=True)
-    return lacks(needs.amounts, room)
+    return None
 
 
 def lacks(amounts: Mapping[str, int], room: Room) -> Refusal | None:

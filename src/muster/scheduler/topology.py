@@ -19,7 +19,7 @@ from math import log
 from ..api.objects import Obj
 from .fit import Refusal
 from .tallies import Draft
-from .terms import HOST, Wishes
+from .terms import HOST, Constraint, Wishes
 
 SPREAD, INTER_POD = "PodTopologySpread", "InterPodAffinity"
 SKEWED = "node(s) didn't match pod topology spread constraints"
@@ -33,23 +33,24 @@ class Surroundings:
     def __init__(self, wishes: Wishes, draft: Draft):
         self._wishes, self._draft = wishes, draft
         self._about = draft.held_about(wishes.group)
-        self._keep_away = [(held.term.key, draft.held(held).counts) for held in self._about if not held.weight]
-        self._spread = []
+        self.held_against = [held for held in self._about if not held.weight]
+        self.keep_away = [(held.term.key, draft.held(held).counts) for held in self.held_against]
+        self.spread = []
         for one in wishes.hard:
             tally = draft.tally(one.counted)
             lowest = tally.lowest if len(tally.nodes) >= one.min_domains else 0
-            self._spread.append((one, tally.counts, lowest))
-        self._together = [(count.key, draft.tally(count).counts) for count in wishes.together]
-        self._first_of_its_kind = (bool(wishes.affinity) and not any(counts for _, counts in self._together)
+            self.spread.append((one, tally.counts, lowest))
+        self.together = [(count.key, draft.tally(count).counts) for count in wishes.together]
+        self._first_of_its_kind = (bool(wishes.affinity) and not any(counts for _, counts in self.together)
                                    and all(term.who.means(wishes.group, draft.namespaces)
                                            for term in wishes.affinity))
-        self._apart = [(count.key, draft.tally(count).counts) for count in wishes.not_with]
-        self.is_narrow = bool(self._keep_away or wishes.narrow)  # some nodes may be ruled out
+        self.apart = [(count.key, draft.tally(count).counts) for count in wishes.not_with]
+        self.is_narrow = bool(self.keep_away or wishes.narrow)  # some nodes may be ruled out
         self.matters = bool(self.is_narrow or self._about or wishes.preferred or wishes.soft)
 
     def refusal(self, node: Obj) -> Refusal | None:
         labels = node["metadata"].get("labels") or {}
-        for one, counts, lowest in self._spread:
+        for one, counts, lowest in self.spread:
             value = labels.get(one.counted.key)
             if value is None:
                 return Refusal(SPREAD, (f"{SKEWED} (missing required label)",), one.counted.key)
@@ -58,27 +59,31 @@ class Surroundings:
                 return Refusal(SPREAD, (SKEWED,),
                                f"{one.counted.key}={value} has {there}, the lowest {lowest}, maxSkew is {one.max_skew}",
                                room_could_help=True)
-        if self._together and not self._is_together(labels):
+        if self.together and not self.is_together(labels):
             return Refusal(INTER_POD, ("node(s) didn't match pod affinity rules",),
-                           ", ".join(f"{key}={labels.get(key, '')}" for key, _ in self._together))
-        for key, counts in self._apart:
+                           ", ".join(f"{key}={labels.get(key, '')}" for key, _ in self.together))
+        for key, counts in self.apart:
             if counts.get(labels.get(key, "")):
                 return Refusal(INTER_POD, ("node(s) didn't match pod anti-affinity rules",), f"{key}={labels[key]}",
                                room_could_help=True)
-        for key, counts in self._keep_away:
+        for key, counts in self.keep_away:
             if counts.get(labels.get(key, "")):
                 return Refusal(INTER_POD, ("node(s) didn't satisfy existing pods anti-affinity rules",),
                                f"{key}={labels[key]}", room_could_help=True)
         return None
 
-    def _is_together(self, labels: Obj) -> bool:
+    def is_together(self, labels: Obj) -> bool:
         there = True
-        for key, counts in self._together:
+        for key, counts in self.together:
             value = labels.get(key)
             if value is None:
                 return False
             there = there and value in counts
         return there or self._first_of_its_kind
+
+    def values_of(self, one: Constraint) -> list[str]:
+        """The places that it is spread over."""
+        return sorted(self._draft.tally(one.counted).nodes)
 
     # ------------------------------------------------------------------ scores
 

@@ -1,4 +1,4 @@
-"""What is measured: DaemonSets, Deployments, StatefulSets, ReplicaSets of their own, and Jobs.
+"""The workloads that make pods (DaemonSets, Deployments, StatefulSets, ReplicaSets and Jobs), and how far each one is.
 
 `standing(obj)` reads from a workload's status how far its rollout is, the way `kubectl rollout status` does.
 https://kubernetes.io/docs/reference/kubectl/generated/kubectl_rollout/kubectl_rollout_status/

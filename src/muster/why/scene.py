@@ -1,0 +1,83 @@
+"""What is looked at for one answer: a copy of the cluster, and the scheduler's books over it.
+
+The books (rooms, tallies, budgets) are made when a question needs them: one about a pod that runs does not.
+"""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from ..api.objects import Key, Obj, at, labels_of, name_of, namespace_of, revision_of, uid_of
+from ..client.mirror import Mirror
+from ..scheduler.barrier import remembering
+from ..scheduler.choice import World
+from ..scheduler.obstacle import Around
+from ..scheduler.preempt import Budget, budget_of
+from ..scheduler.snapshot import Snapshot, Waiting, waiting_of
+from ..scheduler.topology import Surroundings
+from ..store.history import Change
+from ..store.history import Snapshot as Stored
+
+BUDGETS, EVENTS = "poddisruptionbudgets.policy", "events"
+
+
+@dataclass
+class Scene:
+    mirror: Mirror
+    now: float
+
+    @cached_property
+    def snapshot(self) -> Snapshot:
+        found = Snapshot()
+        for (_, name), namespace in self._all("namespaces"):
+            found.tallies.label_namespace(name, labels_of(namespace))
+        for (_, name), node in self._all("nodes"):
+            found.apply_node(_added(Key("nodes", "", name), node))
+        for (space, name), pod in self._all("pods"):
+            found.apply_pod(_added(Key("pods", space, name), pod))
+        return found
+
+    @cached_property
+    def world(self) -> World:
+        """With room kept for the pods that are nominated."""
+        nominated: dict[str, dict[Key, Waiting]] = {}
+        for pod in self.mirror.on_node("").values():
+            if node := at(pod, "status.nominatedNodeName", ""):
+                key = Key("pods", namespace_of(pod), name_of(pod))
+                nominated.setdefault(node, {})[key] = waiting_of(key, pod)
+        found = self.snapshot
+        return World.of(found.rooms, found.node_order(), tallies=found.tallies, nominated=nominated)
+
+    @cached_property
+    def around(self) -> Around:
+        return remembering(lambda wishes: Surroundings(wishes, self.world.draft))
+
+    @cached_property
+    def budgets(self) -> list[Budget]:
+        return [budget_of(one) for _, one in self._all(BUDGETS)]
+
+    def node(self, name: str) -> Obj | None:
+        return self.mirror.get(Key("nodes", "", name)) if name else None
+
+    def objects(self, resource: str) -> Mapping[tuple[str, str], Obj]:
+        """Empty where it was not asked for, or may not be listed."""
+        return self.mirror.objects(resource) if resource in self.mirror.resources else {}
+
+    def _all(self, resource: str) -> list[tuple[tuple[str, str], Obj]]:
+        return sorted(self.objects(resource).items())
+
+    def last_warning(self, about: Obj) -> str:
+        """The last thing that somebody complained of: "FailedMount: ..."."""
+        uid = uid_of(about)
+        told = [one for one in self.objects(EVENTS).values()
+                if one.get("type") == "Warning" and at(one, "involvedObject.uid") == uid]
+        if not told:
+            return ""
+        last = max(told, key=lambda one: (one.get("lastTimestamp") or one.get("eventTime") or "", name_of(one)))
+        return f"{last.get('reason', '')}: {last.get('message', '')}"
+
+
+def _added(key: Key, obj: Obj) -> Change:
+    revision = revision_of(obj)
+    return Change(revision, key, Stored(obj, revision), None)
