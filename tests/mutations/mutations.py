@@ -7,7 +7,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 STORIES = ("-m", "muster.rehearsal.story_seeds", "--count", "150", "--processes", "2", "--until-broken")
-CONTROLLERS = "controllers"
 
 
 class Mutation(NamedTuple):
@@ -52,7 +51,7 @@ MUTATIONS = (
     Mutation("an object that is written is changed in place", "controllers/replica_set.py",
              "    pods, wanted = claimed.mine, spec.get(\"replicas\", 1)\n",
              "    pods, wanted = claimed.mine, spec.get(\"replicas\", 1)\n"
-             "    replica_set[\"metadata\"].setdefault(\"labels\", {})[\"seen\"] = \"yes\"\n"),
+             "    if pods:\n        pods[0][\"metadata\"][\"seen\"] = True\n"),
     Mutation("a controller does not wait until it has seen what it wrote", "control/runtime.py",
              "        await self._mirror.caught_up(written)\n        if plan.wake_at",
              "        if plan.wake_at"),

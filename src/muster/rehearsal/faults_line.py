@@ -14,6 +14,7 @@ People's own clients (everyone who is not a component) have a good line.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -29,6 +30,7 @@ from ..store.history import Change
 
 T = TypeVar("T")
 CONFLICT, ERROR, BEFORE, AFTER, SLOW = "conflict", "error", "timeout before", "timeout after", "slow"
+ALL_FLOW_S = 1.0  # after they stood still, until the watches of all resources have caught up
 STEPS = 8  # a plan is carried out in so many steps at most, each of which may be slow
 HOWS = (CONFLICT, ERROR, BEFORE, AFTER, SLOW)
 ACCOUNTS = "system:serviceaccount:kube-system:"
@@ -54,6 +56,7 @@ class Line:
         self._flows = asyncio.Event()
         self._flows.set()
         self._held_since: float | None = None
+        self._was_held_since = self._let_go_at = -math.inf
 
     def client(self, registry: Registry, user: str) -> Client:
         return LineClient(LocalClient(registry, user), registry.kinds, user.rpartition(":")[2], self,
@@ -65,6 +68,8 @@ class Line:
         self._flows.clear()
 
     def let_go(self) -> None:
+        if self._held_since is not None:
+            self._was_held_since, self._let_go_at = self._held_since, self._now()
         self._held_since = None
         self._flows.set()
 
@@ -93,7 +98,10 @@ class Line:
         now = self._now()
         slowest = max((one.longest_s for one in self.troubles), default=0.0)
         slowest = max([slowest, *(one.longest_s for one, until in self._past if until > now)])
-        return min(self._held_since if self._held_since is not None else now, now - STEPS * slowest)
+        held_since = self._held_since if self._held_since is not None else now
+        if now < self._let_go_at + ALL_FLOW_S:  # one resource after the other catches up
+            held_since = min(held_since, self._was_held_since)
+        return min(held_since, now - STEPS * slowest)
 
     async def flows(self) -> None:
         while not self._flows.is_set():

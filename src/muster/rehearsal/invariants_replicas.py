@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from ..api.objects import Key, Obj, is_deleting, uid_of
+from ..api.objects import Key, Obj, condition, from_time, is_deleting, uid_of
 from ..store.history import Change
 from .invariants_scene import Standing, available_from, is_active, owner_of, share_of
 
@@ -107,6 +107,8 @@ class Replicas:
             return
         if rollout.scaled or rollout.changed >= fresh_from or not _rolls(rollout.obj) or is_deleting(rollout.obj):
             return
+        if _ready_since(pod) + (rollout.obj["spec"].get("minReadySeconds") or 0) >= fresh_from - 1:
+            return  # it was not available when it was chosen (times are whole seconds)
         just_lost = sum(when >= fresh_from for when in rollout.lost)
         left, needed = rollout.pods.up(now) - 1, min(rollout.needed.recent(fresh_from))
         if left + just_lost < needed:
@@ -210,6 +212,10 @@ class Replicas:
         rollout.obj = new
         rollout.needed.set(_least(new), now)
         rollout.most.set(_most(new), now)
+
+
+def _ready_since(pod: Obj) -> float:
+    return from_time((condition(pod, "Ready") or {}).get("lastTransitionTime", "1970-01-01T00:00:00Z"))
 
 
 def _rolls(deployment: Obj) -> bool:
