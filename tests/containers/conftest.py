@@ -79,6 +79,7 @@ def collector(tmp_path_factory):
 def nodes(tmp_path_factory, busybox, collector):
     cluster = Nodes(tmp_path_factory.mktemp("nodes"), "--nodes", 2, "--load-image", busybox, "--load-image", collector,
                     "--image-map", "*fluentd*=localhost/collector:1", "--image-map", "*filebeat*=localhost/collector:1")
+    (cluster.data_dir / "registries").mkdir()  # see test_pulls.py
     cluster.up()
     yield cluster
     cluster.down()
