@@ -262,7 +262,7 @@ async def _serve(request: Request, ready: Callable[[str, str], None], executor: 
             await cluster.create_missing(bootstrap.first_objects(request.host, front.port))
             await _set_up_pools(cluster, request)
             write_kubeconfig(data.kubeconfig, front.url, issued.ca, issued.admin, issued.admin_key)
-            async with running(cluster), real.running():
+            async with real.network(api, front, issued), running(cluster), real.running():
                 for manifest in manifests:
                     try:
                         await cluster.apply(manifest.value)
@@ -315,7 +315,8 @@ class _RealNodes:
             return
         from .node import local_nodes
         cluster, request = self._cluster, self._request
-        wanted = local_nodes.Wanted(request.node_count, request.cluster_cidr, request.images, request.image_map)
+        wanted = local_nodes.Wanted(request.node_count, request.cluster_cidr, request.images, request.image_map,
+                                    bootstrap.DNS_IP)
         try:
             self._nodes = await local_nodes.prepare(request.data.path, wanted, cluster.client("system:node"),
                                                     cluster.mirror, cluster.clock, cluster.tell_as_kubelet)
@@ -323,6 +324,18 @@ class _RealNodes:
             raise Unusable(str(error)) from None
         yield
         await self._nodes.take_down()
+
+    @contextlib.asynccontextmanager
+    async def network(self, api: Api, front: Serving, issued: Certificates) -> AsyncIterator[None]:
+        """Their pods reach services, names and the server."""
+        if self._nodes is None:
+            yield
+            return
+        from .cluster_network import cluster_network
+        cluster = self._cluster
+        async with cluster_network(self._nodes, cluster.mirror, cluster.client("system:apiserver"), cluster.kinds, api,
+                                   front, issued):
+            yield
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -15,6 +15,7 @@ SYSTEM_PRIORITIES = (
 )
 DEFAULT_CLASS = "standard"  # of storage: claims that name no class get it
 SERVICE_IP = "10.96.0.1"  # the first address of the service range belongs to the API server
+DNS_IP = "10.96.0.10"  # where pods of real nodes ask for names
 
 
 def first_objects(host: str, port: int) -> list[Obj]:
@@ -32,20 +33,39 @@ def first_objects(host: str, port: int) -> list[Obj]:
                       "labels": {"component": "apiserver", "provider": "kubernetes"}},
          "spec": {"type": "ClusterIP", "clusterIP": SERVICE_IP,
                   "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": port}]}},
-        # An endpoint may not be a loopback address, so nothing is said where the server only listens on one.
-        *(_endpoints(host, port) if not host.startswith("127.") and host not in ("::1", "localhost") else []),
+        *(api_endpoints(host, port) if _is_reachable(host) else []),
     ]
 
 
-def _endpoints(host: str, port: int) -> list[Obj]:
-    labels = {"endpointslice.kubernetes.io/skip-mirror": "true"}
-    ports = [{"name": "https", "port": port, "protocol": "TCP"}]
+def _is_reachable(host: str) -> bool:
+    """An endpoint may be no loopback address, nor "any": nothing is said where the server listens on one of these."""
+    return not host.startswith("127.") and host not in ("::1", "localhost", "0.0.0.0", "::")
+
+
+def api_endpoints(host: str, port: int) -> list[Obj]:
+    """Where the `kubernetes` service leads."""
+    return _by_hand("kubernetes", "default", host, [{"name": "https", "port": port, "protocol": "TCP"}])
+
+
+def name_server(host: str, port: int) -> list[Obj]:
+    """The service that pods ask for names, and where it leads.  Clients know it as kube-dns, whoever answers."""
+    ports = [{"name": "dns", "port": 53, "protocol": "UDP"}, {"name": "dns-tcp", "port": 53, "protocol": "TCP"}]
+    return [{"apiVersion": "v1", "kind": "Service",
+             "metadata": {"name": "kube-dns", "namespace": "kube-system",
+                          "labels": {"k8s-app": "kube-dns", "kubernetes.io/cluster-service": "true"}},
+             "spec": {"type": "ClusterIP", "clusterIP": DNS_IP, "ports": ports}},
+            *_by_hand("kube-dns", "kube-system", host, [{**one, "port": port} for one in ports])]
+
+
+def _by_hand(name: str, namespace: str, host: str, ports: list[Obj]) -> list[Obj]:
+    """The endpoints of a service without a selector, in both forms."""
     return [{"apiVersion": "v1", "kind": "Endpoints",
-             "metadata": {"name": "kubernetes", "namespace": "default", "labels": labels},
+             "metadata": {"name": name, "namespace": namespace,
+                          "labels": {"endpointslice.kubernetes.io/skip-mirror": "true"}},
              "subsets": [{"addresses": [{"ip": host}], "ports": ports}]},
             {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
-             "metadata": {"name": "kubernetes", "namespace": "default",
-                          "labels": {"kubernetes.io/service-name": "kubernetes"}},
+             "metadata": {"name": name, "namespace": namespace,
+                          "labels": {"kubernetes.io/service-name": name}},
              "addressType": "IPv4", "ports": ports,
              "endpoints": [{"addresses": [host], "conditions": {"ready": True}}]}]
 

@@ -41,6 +41,7 @@ class Wanted(NamedTuple):
     cidr: str = ""
     archives: Sequence[Path] = ()
     replaced: Sequence[tuple[str, str]] = ()  # images: pattern, and what takes its place
+    cluster_dns: str = ""  # whom pods ask for names
 
 
 def tag_of(data: Path) -> str:
@@ -115,7 +116,7 @@ def _agent(data: Path, fabric: Fabric, number: int, wanted: Wanted, client: Clie
     containerd = Containerd(name, fabric.namespace_path(name), fabric.node_address(number), fabric.pod_cidr(number),
                             folder, state, mirrors if mirrors.is_dir() else None)
     return Agent(name, number, fabric, containerd, client, mirror, clock, tell, folder=folder,
-                 replaced=wanted.replaced)
+                 replaced=wanted.replaced, cluster_dns=wanted.cluster_dns)
 
 
 async def clean(data: Path) -> bool:

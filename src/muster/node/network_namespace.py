@@ -24,6 +24,7 @@ __all__ = ["CommandFailed"]
 CANDIDATES = tuple(f"10.{second}.0.0/16" for second in range(88, 120))
 MOST_NODES = 250
 NAMESPACES = Path("/run/netns")
+BRIDGED = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
 
 
 class Unusable(Exception):
@@ -101,6 +102,8 @@ def _overlapping(cidr: str, taken: Iterable[str]) -> str | None:
 
 async def build_fabric(fabric: Fabric) -> None:
     """The host's side.  What is there already stays."""
+    if not BRIDGED.exists():
+        await attempt("modprobe", "br_netfilter")
     await attempt("ip", "link", "add", fabric.bridge, "type", "bridge")
     await run("ip", "link", "set", fabric.bridge, "up")
     await run("ip", "addr", "replace", f"{fabric.gateway}/24", "dev", fabric.bridge)
@@ -128,10 +131,18 @@ async def build_node(fabric: Fabric, node: str, number: int, numbers: Iterable[i
               for other in numbers if other != number]
     await run("ip", "-netns", namespace, "-batch", "-", given="\n".join(lines) + "\n")
     await run("nsenter", f"--net={fabric.namespace_path(node)}", "sh", "-c",
-              "echo 1 > /proc/sys/net/ipv4/ip_forward; "
-              "! test -e /proc/sys/net/bridge/bridge-nf-call-iptables || "
-              "echo 1 > /proc/sys/net/bridge/bridge-nf-call-iptables")
+              f"echo 1 > /proc/sys/net/ipv4/ip_forward; ! test -e {BRIDGED} || echo 1 > {BRIDGED}")
     await run("ip", "route", "replace", fabric.pod_cidr(number), "via", address)
+
+
+def sees_bridged() -> bool:
+    """Does what goes from pod to pod over a node's bridge pass the node's rules?"""
+    return BRIDGED.exists()
+
+
+async def load_rules(fabric: Fabric, node: str, script: str) -> None:
+    """Carries out all of a script for nft in the node's namespace, or nothing.  Raises CommandFailed."""
+    await run("nsenter", f"--net={fabric.namespace_path(node)}", "nft", "-f", "-", given=script)
 
 
 async def remove_node(fabric: Fabric, node: str, number: int) -> None:
