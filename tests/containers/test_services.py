@@ -1,42 +1,163 @@
 """Services of real pods: whom a packet for a service's address reaches, and what names mean in a pod."""
-import json
+import socket
+import time
+import urllib.request
+from collections import Counter
+from contextlib import contextmanager
 
 import pytest
 from real_nodes import pod, shell
 
-SERVES = "echo $(hostname) > /tmp/index.html; exec httpd -f -p 8080 -h /tmp"
+SERVES = ("mkdir -p /tmp/cgi-bin; printf '#!/bin/sh\\necho\\necho $(hostname) $REMOTE_ADDR\\n' > /tmp/cgi-bin/who; "
+          "chmod +x /tmp/cgi-bin/who; exec httpd -f -p 0.0.0.0:8080 -h /tmp")
+WHO = "/cgi-bin/who"
 
 
-def server(name, node=None, **more):
+def server(name, node=None):
     one = shell(SERVES, ports=[{"name": "http", "containerPort": 8080}],
                 readinessProbe={"tcpSocket": {"port": 8080}, "periodSeconds": 1})
-    made = pod(name, one, **({"nodeName": node} if node else {}), **more)
+    made = pod(name, one, **({"nodeName": node} if node else {}))
     made["metadata"]["labels"] = {"app": "web"}
     return made
 
 
 def service(name="web", **spec):
-    port = {"name": "http", "port": 80, "targetPort": "http", **spec.pop("port", {})}
-    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name},
-            "spec": {"selector": {"app": "web"}, "ports": [port], **spec}}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": {
+        "selector": {"app": "web"}, "ports": [{"name": "http", "port": 80, "targetPort": "http"}], **spec}}
 
 
-def asker(name="client", node=None, **more):
-    return pod(name, shell("trap 'exit 0' TERM; while :; do sleep 0.1; done"), **({"nodeName": node} if node else {}), **more)
+def asked(space, node, script, **more):
+    """What a pod on that node says when it runs the script, in words."""
+    space.apply(pod(f"asks-{node}", shell(script), nodeName=node, restartPolicy="Never", **more))
+    space.ended(f"asks-{node}")
+    said = space.logs(f"asks-{node}")
+    space.kubectl("delete", "pod", f"asks-{node}", "--wait=false")
+    return said.splitlines()
+
+
+def get(url, times=1):
+    return f"for i in $(seq {times}); do timeout 1 wget -q -O - http://{url} 2>&1 || echo $?; done; "
 
 
 @pytest.fixture
 def shop(space):
-    """Two servers behind a service, a client on each node."""
+    """A server on each node."""
     space.apply(service(), server("one", "node-1"), server("two", "node-2"))
-    script = "for i in $(seq 40); do wget -q -O - http://web/index.html; done | sort | uniq -c; echo end"
-    for node in ("node-1", "node-2"):
-        space.apply(pod(f"asks-{node}", shell("sleep 1; until wget -q -O - http://web/index.html; do sleep 0.1; done; " + script),
-                        nodeName=node, restartPolicy="Never"))
+    space.ready("one")
+    space.ready("two")
     return space
 
 
-def test_each_endpoint_gets_its_share(shop):
-    for node in ("node-1", "node-2"):
-        shop.ended(f"asks-{node}")
-        print(shop.logs(f"asks-{node}"))
+def port_of(space, name):
+    return space.get("service", name)["spec"]["ports"][0]["nodePort"]
+
+
+def fetched(url, within_s=5):
+    with urllib.request.urlopen(url, timeout=within_s) as answer:
+        return answer.read().decode().strip()
+
+
+@contextmanager
+def datagrams(host):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listening:
+        listening.bind((host, 0))
+        listening.settimeout(0)
+        yield listening
+
+
+def wait_for(url):
+    """Rules follow a new service within moments."""
+    for _ in range(100):
+        try:
+            return fetched(url, within_s=0.2)
+        except OSError:
+            time.sleep(0.05)
+    return fetched(url)
+
+
+def address_of(space, node):
+    return next(one["address"] for one in space.get("node", node)["status"]["addresses"] if one["type"] == "InternalIP")
+
+
+class TestClusterAddresses:
+    def test_each_endpoint_gets_its_share(self, shop):
+        for node, more in (("node-1", {}), ("node-2", {"hostNetwork": True, "dnsPolicy": "ClusterFirstWithHostNet"})):
+            said = asked(shop, node, get(f"web{WHO}", 20) + get(f"web.{shop.name}.svc.cluster.local{WHO}", 10), **more)
+            assert len(said) == 30
+            assert set(Counter(line.split()[0] for line in said)) == {"one", "two"}, said
+
+    def test_the_sender_is_seen(self, shop):
+        """Nothing is masqueraded inside of the cluster."""
+        own, *said = asked(shop, "node-1", "hostname -i; " + get(f"web{WHO}", 20))
+        assert set(said) == {f"one {own}", f"two {own}"}
+
+    def test_a_pod_reaches_itself(self, space):
+        one = server("self")
+        one["spec"]["containers"][0]["command"][2] = SERVES.replace(
+            "exec", f"(until wget -q -O - http://web{WHO} 2> /dev/null; do sleep 0.1; done) & exec")
+        space.apply(service(), one)
+        space.ready("self")
+        space.until("self", lambda _: space.logs("self").startswith("self "))
+
+    def test_nobody_answers(self, space):
+        space.apply({**service("none"), "spec": {"selector": {"app": "none"}, "ports": [{"port": 80}]}})
+        refused, other_port, reached = asked(
+            space, "node-1", "wget -q -O - http://none 2>&1; wget -q -O - http://none:81 2>&1; "
+                             "nc -w 1 kubernetes.default 443 < /dev/null && echo reached")
+        assert "Connection refused" in refused
+        assert "Connection refused" in other_port
+        assert reached == "reached", "the API server"
+
+    def test_one_client_one_server(self, shop):
+        shop.apply(service("same", sessionAffinity="ClientIP"))
+        said = asked(shop, "node-1", f"until wget -q -O - http://same{WHO}; do sleep 0.1; done; " + get(f"same{WHO}", 15))
+        assert len(said) == 16
+        assert len(set(said)) == 1
+
+    def test_datagrams(self, space):
+        """To two listeners outside of the cluster, written into a slice by hand."""
+        gateway = address_of(space, "node-1").rpartition(".")[0] + ".1"
+        with datagrams(gateway) as one, datagrams(gateway) as two:
+            port = {"name": "talk", "port": 53, "protocol": "UDP"}
+            space.apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "talk"}, "spec": {"ports": [port]}})
+            space.apply(*({
+                "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+                "metadata": {"name": f"talk-{place}", "labels": {"kubernetes.io/service-name": "talk"}},
+                "endpoints": [{"addresses": [gateway]}], "ports": [{**port, "port": to.getsockname()[1]}],
+            } for place, to in enumerate((one, two))))
+            address = space.get("service", "talk")["spec"]["clusterIP"]
+            asked(space, "node-1", f"for i in $(seq 20); do nslookup who {address} & done; sleep 0.5")
+            assert [b"who" in to.recv(512) for to in (one, two)] == [True, True]
+
+
+class TestNodePorts:
+    def test_from_outside(self, shop):
+        """The machine that the nodes live on is no node: it asks as a stranger would."""
+        shop.apply(service("open", type="NodePort"), service("near", type="NodePort", externalTrafficPolicy="Local"))
+        nodes = {name: address_of(shop, name) for name in ("node-1", "node-2")}
+        urls = {(name, node): f"http://{address}:{port_of(shop, name)}{WHO}"
+                for name in ("open", "near") for node, address in nodes.items()}
+        wait_for(urls["near", "node-1"])
+        for node, address in nodes.items():
+            said = [fetched(urls["open", node]).split() for _ in range(20)]
+            assert {name for name, _ in said} == {"one", "two"}, "any endpoint, over any node"
+            assert {sender for _, sender in said} <= {address, f"{address.rsplit('.', 2)[0]}.{node[-1]}.1"}, "masqueraded"
+        gateway = nodes["node-1"].rpartition(".")[0] + ".1"
+        assert {fetched(urls["near", "node-1"]) for _ in range(10)} == {f"one {gateway}"}, "its own, who see the sender"
+        assert {fetched(urls["near", "node-2"]) for _ in range(10)} == {f"two {gateway}"}
+
+    def test_local_alone(self, space):
+        space.apply(service("near", type="NodePort", externalTrafficPolicy="Local"),
+                    service("inside", internalTrafficPolicy="Local"), service("none", type="NodePort", selector={"app": "none"}),
+                    server("one", "node-1"))
+        space.ready("one")
+        port, has, lacks = port_of(space, "near"), address_of(space, "node-1"), address_of(space, "node-2")
+        wait_for(f"http://{has}:{port}{WHO}")
+        with pytest.raises(OSError, match="timed out"):
+            fetched(f"http://{lacks}:{port}{WHO}", within_s=1)
+        with pytest.raises(OSError, match="Connection refused"):
+            fetched(f"http://{lacks}:{port_of(space, 'none')}{WHO}")
+        said = asked(space, "node-2", get(f"{lacks}:{port}{WHO}") + get(f"inside{WHO}"))
+        assert said[0].startswith("one"), "a pod is not from outside"
+        assert "one" not in said[1], "nobody on this node"
+        assert asked(space, "node-1", get(f"inside{WHO}"))[0].startswith("one")
