@@ -11,6 +11,8 @@ from muster.api.objects import Key, at, is_true, name_of, uid_of
 from muster.app import Cluster, running
 from muster.bootstrap import first_objects
 from muster.clock import run_virtual
+from muster.control.plan import Create, Plan
+from muster.control.runtime import Controller, Runtime
 from muster.node.fleet import Fleet
 from muster.rehearsal.faults_line import AFTER, BEFORE, CONFLICT, ERROR, SLOW, Line, Trouble
 from muster.store.memory import MemoryStore
@@ -168,5 +170,34 @@ def test_a_restarted_controller_knows_what_is_there(controller):
         await admin.delete(key_of_set())
         await asyncio.sleep(40)
         assert [name_of(pod) for pod in ready_pods(cluster)] == ["late", "web"]
+
+    told(story)
+
+
+def test_a_controller_reads_its_own_writes_before_it_decides_again():
+    """It wants one object and is woken every second; while its watch stands still it waits, and makes no second one."""
+    maps = "configmaps"
+
+    def plan(seen, now):
+        one = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"generateName": "one-", "namespace": "default"}}
+        return Plan([] if seen else [Create(one)], wake_at=now + 1)
+
+    wants_one = Controller("wants-one", (maps,), lambda change, mirror: ["all"],
+                           lambda mirror, key: dict(mirror.in_namespace(maps, "default")), plan)
+
+    async def story(cluster, line, admin):
+        runtime = Runtime(wants_one, cluster.mirror, cluster.client("system:serviceaccount:kube-system:wants-one"),
+                          cluster.clock, cluster.kinds, lambda tell: None)
+        work = asyncio.ensure_future(runtime.run())
+        other = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "other", "namespace": "kube-public"}}
+        await asyncio.sleep(1)
+        cluster.mirror.on_change(lambda change: line.hold(), [maps])  # it hears of this one, and of nothing after it
+        await admin.create(other)
+        await asyncio.sleep(30)
+        assert len(found(cluster, maps, "default")) == 1
+        line.let_go()
+        await asyncio.sleep(5)
+        assert len(found(cluster, maps, "default")) == 1
+        work.cancel()
 
     told(story)

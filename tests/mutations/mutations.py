@@ -54,7 +54,7 @@ MUTATIONS = (
              "    if pods:\n        pods[0][\"metadata\"][\"seen\"] = True\n"),
     Mutation("a controller does not wait until it has seen what it wrote", "control/runtime.py",
              "        await self._mirror.caught_up(written)\n        if plan.wake_at",
-             "        if plan.wake_at", table("tests/control/test_runtime.py")),
+             "        if plan.wake_at", table("tests/cluster/test_bad_line.py")),
     Mutation("a mirror that lists anew forgets what went meanwhile", "client/mirror.py",
              "            if new is None or new[\"metadata\"][\"uid\"] != old[\"metadata\"][\"uid\"]:\n",
              "            if new is not None and new[\"metadata\"][\"uid\"] != old[\"metadata\"][\"uid\"]:\n"),
