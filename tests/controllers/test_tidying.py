@@ -33,11 +33,11 @@ def owner(name, there=True, **more):
     return GC.Owner(reference(name), key(name, "daemonsets.apps"), obj(name, kind="DaemonSet", **more) if there else None)
 
 
-def collected(target, owners=(), unknown=0, dependents=()):
+def collected(target, owners=(), unknown=0, dependents=(), circle=()):
     """`-p` deleted, `-p!Foreground` deleted so, `p:owners=a` or `p:finalizers=a` patched: short enough for a table."""
     said = []
     for action in GC.plan(GC.Observed(key(target["metadata"]["name"]), target, list(owners), unknown,
-                                      [(key(one["metadata"]["name"]), one) for one in dependents]), NOW).actions:
+                                      [(key(one["metadata"]["name"]), one) for one in dependents], circle), NOW).actions:
         if isinstance(action, Delete):
             said.append(f"-{action.key.name}" + (f"!{action.propagation}" if action.propagation not in (None, "Background") else ""))
         elif isinstance(action, Patch):
@@ -64,10 +64,12 @@ WAITING = {"deleting": True, "finalizers": [GC.FOREGROUND]}
     pytest.param((obj("o", deleting=True, finalizers=[GC.ORPHAN]), [], 0, [obj("p", [reference("o"), reference("b")])]),
                  "p:ownerReferences=b", id="orphaning: dependents forget it"),
     pytest.param((obj("o", deleting=True, finalizers=[GC.ORPHAN, "z"]),), "o:finalizers=z", id="orphaning: all have forgotten it"),
-    pytest.param((obj("o", **WAITING), [], 0, [obj("p", [reference("o", blocks=True)])]), "-p", id="foreground: dependents first"),
+    pytest.param((obj("o", **WAITING), [], 0, [obj("p", [reference("o", blocks=True)])]), "", id="foreground: dependents first"),
     pytest.param((obj("o", **WAITING), [], 0, [obj("p", [reference("o", blocks=True)], deleting=True)]), "",
                  id="foreground: waits for the last"),
-    pytest.param((obj("o", **WAITING), [], 0, [obj("p", [reference("o")])]), "-p o:finalizers=",
+    pytest.param((obj("o", **WAITING), [], 0, [obj("p", [reference("o", blocks=True)], **WAITING)], {"uid-p"}), "o:finalizers=",
+                 id="foreground: but not for one that waits for it in turn"),
+    pytest.param((obj("o", **WAITING), [], 0, [obj("p", [reference("o")])]), "o:finalizers=",
                  id="foreground: one that does not block holds nothing up"),
     pytest.param((obj("o", **WAITING),), "o:finalizers=", id="foreground: none is left"),
     pytest.param((obj("p", deleting=True),), "", id="deleting without finalizers is not ours"),

@@ -4,12 +4,15 @@
     foreground   the owner waits (finalizer "foregroundDeletion") until its blocking dependents are gone
     orphan       the owner waits (finalizer "orphan") until no dependent names it any more
 
-One look is at one object: its owners, its dependents, and what deletion was asked for.
+One look is at one object: its owners, its dependents, and what deletion was asked for.  Owners and dependents may
+form a circle; deleted in the foreground, each of them would wait for the next.  So nobody waits for a dependent that
+waits for it in turn.  (Upstream marks one of them as not blocking, and does not notice a circle whose members were all
+deleted by users.)
 https://kubernetes.io/docs/concepts/architecture/garbage-collection/
 """
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,6 +24,7 @@ from ..control.runtime import Controller
 from ..store.history import Change
 
 ORPHAN, FOREGROUND = "orphan", "foregroundDeletion"
+LONGEST_CIRCLE = 1000  # objects that wait for each other
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class Owner:
 
     @property
     def waits_for_dependents(self) -> bool:
-        return self.obj is not None and is_deleting(self.obj) and FOREGROUND in finalizers_of(self.obj)
+        return self.obj is not None and _waits(self.obj)
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class Observed:
     owners: list[Owner]  # only those of kinds that are known here
     unknown_owners: int  # of kinds nobody serves here: they may well exist
     dependents: list[tuple[Key, Obj]]
+    waits_for_itself: Collection[str] = ()  # the uids of dependents that wait, through others or at once, for this one
 
 
 def plan(seen: Observed, now: float) -> Plan:
@@ -62,16 +67,11 @@ def _let_go(seen: Observed) -> Plan:
 
 
 def _wait_for_dependents(seen: Observed) -> Plan:
-    """Dependents that block go first; when none is left the finalizer goes."""
-    uid, actions, blocked = uid_of(seen.obj), list[Action](), False
-    for key, dependent in seen.dependents:
-        reference = next(one for one in owners_of(dependent) if one["uid"] == uid)
-        blocked = blocked or bool(reference.get("blockOwnerDeletion"))
-        if not is_deleting(dependent) and not _has_other_owner(dependent, uid):
-            actions.append(Delete(key, uid_of(dependent), propagation="Foreground" if _may_own(dependent) else None))
-    if not blocked:
-        actions.append(_without_finalizer(seen, FOREGROUND))
-    return Plan(actions, size=1 + len(seen.dependents))
+    """Each dependent sees to its own end; when none is left that blocks the finalizer goes."""
+    uid, size = uid_of(seen.obj), 1 + len(seen.dependents)
+    blocked = any(_blocks(dependent, uid) and uid_of(dependent) not in seen.waits_for_itself
+                  for _, dependent in seen.dependents)
+    return Plan([] if blocked else [_without_finalizer(seen, FOREGROUND)], size=size)
 
 
 def _follow_owners(seen: Observed) -> Plan:
@@ -92,12 +92,31 @@ def _follow_owners(seen: Observed) -> Plan:
     return Plan([Delete(seen.key, uid_of(seen.obj), propagation=propagation, unless=absent)])
 
 
-def _has_other_owner(obj: Obj, uid: str) -> bool:
-    return any(reference["uid"] != uid for reference in owners_of(obj))
+def _waits(obj: Obj) -> bool:
+    return is_deleting(obj) and FOREGROUND in finalizers_of(obj)
 
 
-def _may_own(obj: Obj) -> bool:
-    return obj["kind"] not in ("Pod", "ControllerRevision", "Event", "ConfigMap", "Secret")
+def _blocks(obj: Obj, owner: str) -> bool:
+    return any(reference["uid"] == owner and reference.get("blockOwnerDeletion") for reference in owners_of(obj))
+
+
+def _in_a_circle(mirror: Mirror, obj: Obj, dependents: Iterable[Obj]) -> set[str]:
+    """The uids of the dependents from which one comes back to the object, always to one that waits."""
+    uid = uid_of(obj)
+    return {uid_of(one) for one in dependents if _waits(one) and _blocks(one, uid) and _reaches(mirror, one, uid)}
+
+
+def _reaches(mirror: Mirror, start: Obj, goal: str) -> bool:
+    seen, open_ends = {uid_of(start)}, [start]
+    while open_ends and len(seen) < LONGEST_CIRCLE:
+        owner = uid_of(open_ends.pop())
+        if owner == goal:
+            return True
+        for one in mirror.dependents(owner).values():
+            if uid_of(one) not in seen and _waits(one) and _blocks(one, owner):
+                seen.add(uid_of(one))
+                open_ends.append(one)
+    return False
 
 
 def _without_owners(key: Key, obj: Obj, uids: set[str]) -> Patch:
@@ -157,7 +176,9 @@ def garbage_collector(kinds: Kinds) -> Controller:
                 continue
             owner = mirror.get(owner_key)
             owners.append(Owner(reference, owner_key, owner if owner and uid_of(owner) == reference["uid"] else None))
-        return Observed(key, obj, owners, unknown, list(mirror.dependents(uid_of(obj)).items()))
+        dependents = list(mirror.dependents(uid_of(obj)).items())
+        circle = _in_a_circle(mirror, obj, (one for _, one in dependents)) if _waits(obj) else ()
+        return Observed(key, obj, owners, unknown, dependents, circle)
 
     def _key_of(reference: Obj, namespace: str) -> Key | None:
         kind = kinds.named(reference["apiVersion"], reference["kind"])
