@@ -15,7 +15,7 @@ NEVER_A_SERVER = ("--kubeconfig", "/nowhere/kubeconfig")
 DAEMONSETS = ("ds-create", "ds-roll", "ds-delete")
 DEPLOYMENTS = ("deploy-create", "deploy-roll")
 VERBS = ("api-create", "api-get", "api-put", "api-delete")
-ALL = {*DAEMONSETS, "ds-idle", *DEPLOYMENTS, *VERBS, "api-list", "watch-fanout", "cold-start"}
+ALL = {*DAEMONSETS, "ds-idle", *DEPLOYMENTS, *VERBS, "api-list", "watch-fanout", "cold-start", "rehearse", "rehearse-runs"}
 
 
 def muster(*arguments):
@@ -48,9 +48,11 @@ def test_what_a_line_says(lines, bench):
     assert line["wall_s"] > 0 and line["writes"] >= 0 and line["client_cpu_s"] >= 0
     if sys.platform == "linux":
         assert line["server_cpu_s"] >= 0 and 20 < line["peak_rss_mb"] < 2000
-    if bench != "cold-start":
+    if bench.startswith("rehearse"):
+        assert line["plans"] > 0 and line["virtual_s"] > 60 * line["rehearsals"]
+    elif bench != "cold-start":
         assert line["plans"] >= 0 and line["examined"] >= 0 and 0 <= line["client_share"] < 2
-    if bench not in ("cold-start", "ds-idle"):
+    if bench not in ("cold-start", "ds-idle", "rehearse", "rehearse-runs"):
         assert 0 < line["p50_ms"] <= line["p90_ms"] <= line["p99_ms"] <= line["max_ms"] < 60_000
 
 

@@ -51,7 +51,7 @@ def test_what_is_asked_for_comes_by_family_in_the_order_of_a_clusters_life():
     assert asked("api-get", "ds-delete", "ds-create", "ds-create").by_family() \
         == {"daemonsets": ["ds-create", "ds-delete"], "config_maps": ["api-get"]}
     assert set(asked("all").benches) == set(BENCHES)
-    assert set(asked("all", kubeconfig="there").benches) == set(BENCHES) - {"cold-start"}
+    assert set(asked("all", kubeconfig="there").benches) == set(BENCHES) - {"cold-start", "rehearse", "rehearse-runs"}
 
 
 def test_sizes_are_what_each_family_needs_unless_told():

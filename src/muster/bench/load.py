@@ -17,7 +17,7 @@ import orjson
 import uvloop
 
 from ..api.errors import ApiError
-from . import cold_starts, config_maps, daemonsets, deployments, pod_lists, watches
+from . import cold_starts, config_maps, daemonsets, deployments, pod_lists, rehearsals, watches
 from .arena import other_arena, own_arena
 from .figures import Figures
 
@@ -39,6 +39,11 @@ async def measure(job: dict[str, Any]) -> AsyncGenerator[Figures, None]:
     family = job["family"]
     if family == "cold_starts":
         yield await cold_starts.run(job["nodes"], show)
+        return
+    if family in ("rehearsals", "rehearsal_runs"):
+        async with contextlib.aclosing(rehearsals.run(job["benches"], job["nodes"], show)) as rehearsed:
+            async for figures in rehearsed:
+                yield figures
         return
     if family == "watches":
         watches.room_for(job["connections"])

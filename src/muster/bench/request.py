@@ -20,12 +20,15 @@ FAMILIES: Mapping[str, Sequence[str]] = {
     "pod_lists": ("api-list",),
     "watches": ("watch-fanout",),
     "cold_starts": ("cold-start",),
+    "rehearsals": ("rehearse",),
+    "rehearsal_runs": ("rehearse-runs",),
 }
 BENCHES = tuple(bench for benches in FAMILIES.values() for bench in benches)
-NODES = {"cold_starts": 3}  # unless told otherwise: what `muster up` has
+NODES = {"cold_starts": 3, "rehearsal_runs": 250}  # unless told otherwise: what `muster up` has, and what people have
 NODES_OTHERWISE = 1000
 CONNECTIONS = {"pod_lists": 1, "watches": 1000}
 CONNECTIONS_OTHERWISE = 32
+OWN = {"cold-start": "servers", "rehearse": "a cluster", "rehearse-runs": "clusters"}  # what these bring with them
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,8 @@ def request(names: Sequence[str], *, output: str, kubeconfig: Path | None, nodes
         raise BadRequest(f"-o {output}: use json or table")
     chosen = BENCHES if "all" in names else tuple(dict.fromkeys(names))
     if kubeconfig is not None:
-        if "cold-start" in names:
-            raise BadRequest("cold-start starts servers of its own: it can not measure the one of --kubeconfig")
-        chosen = tuple(bench for bench in chosen if bench != "cold-start")
+        for name in OWN:
+            if name in names:
+                raise BadRequest(f"{name} starts {OWN[name]} of its own: it can not measure the one of --kubeconfig")
+        chosen = tuple(bench for bench in chosen if bench not in OWN)
     return Request(chosen, nodes, runs, connections, seconds, kubeconfig, output)

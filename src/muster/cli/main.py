@@ -111,9 +111,10 @@ def demo(data_dir: DataDir = Path("~/.muster/demo"),
 def bench(
     names: Annotated[list[str], typer.Argument(metavar="BENCH", help=(
         "ds-create, ds-roll, ds-idle, ds-delete, deploy-create, deploy-roll, api-create, api-get, api-put, "
-        "api-delete, api-list, watch-fanout, cold-start, or all."))],
-    node_count: Annotated[int | None, typer.Option("--nodes", min=1, max=20_000, show_default="1000; cold-start: 3",
-                                                   help="Simulated nodes, without delays.")] = None,
+        "api-delete, api-list, watch-fanout, cold-start, rehearse, rehearse-runs, or all."))],
+    node_count: Annotated[int | None, typer.Option(
+        "--nodes", min=1, max=20_000, show_default="1000; cold-start: 3; rehearse-runs: 250",
+        help="Simulated nodes, without delays.")] = None,
     runs: Annotated[int, typer.Option(min=1, max=100, help="How often; told are the medians.")] = 1,
     connections: Annotated[int | None, typer.Option(min=1, max=20_000, help="Connections that ask, or watch.",
                                                     show_default="32; api-list: 1; watch-fanout: 1000")] = None,

@@ -5,6 +5,7 @@ Ctrl-C ends it with what is known so far (exit code 130).
 from __future__ import annotations
 
 import contextlib
+import gc
 import sys
 from collections.abc import Callable, Iterator
 
@@ -29,6 +30,7 @@ WRITTEN: dict[str, Callable[[Answer], str]] = {
 def run(options: Options) -> None:
     if options.output == "png":
         check_available()
+    gc.disable()  # runs look for garbage between them
     with _progress() as show:
         show("settling what is there", 0.0)
         stage = prepare(options)

@@ -11,6 +11,7 @@ from collections.abc import Hashable
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
+REMEMBERED = 4096  # keys that rest, at least, before those that no longer do are forgotten
 
 
 class Queue(Generic[K]):
@@ -21,6 +22,7 @@ class Queue(Generic[K]):
         # When it rings, and its handle: uvloop's handle of a moment that is already here has no `when()`.
         self._timers: dict[K, tuple[float, asyncio.Handle]] = {}
         self._resting: dict[K, float] = {}  # loop time before which a key is left alone
+        self._forget_beyond = REMEMBERED
         self._filled = asyncio.Event()
 
     def __len__(self) -> int:
@@ -71,9 +73,10 @@ class Queue(Generic[K]):
         self._busy.discard(key)
         loop = asyncio.get_running_loop()
         if pace_s > 0:
-            if len(self._resting) > 4096:
+            if len(self._resting) > self._forget_beyond:
                 now = loop.time()
                 self._resting = {k: until for k, until in self._resting.items() if until > now}
+                self._forget_beyond = max(REMEMBERED, 2 * len(self._resting))
             self._resting[key] = loop.time() + pace_s
         if key in self._again:
             self._again.discard(key)

@@ -6,6 +6,7 @@ are handed it.
 """
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import signal
 import sys
@@ -44,6 +45,8 @@ def _play_here(stage: Stage, jobs: list[tuple[int, int]], answer: Answer, show: 
         def shown(share: float, number: int = number, name: str = name) -> None:
             show(name, (number + share) / len(jobs))
 
+        if number:
+            gc.collect()  # the world of the run before
         outcome = rehearse(stage, stage.alternatives[place], run, shown, whole=run == 0)
         answer.alternatives[place].outcomes.append(outcome)
         if outcome.verdict == INTERRUPTED:
@@ -72,9 +75,11 @@ def _play_in(processes: int, stage: Stage, jobs: list[tuple[int, int]], answer: 
 def _begin(stage: Stage) -> None:
     global _stage
     _stage = stage
+    gc.disable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one who asked hears it, and tells what is known
 
 
 def _one(place: int, run: int) -> Outcome:
     assert _stage is not None, "begun"
+    gc.collect()  # the world of the run before
     return rehearse(_stage, _stage.alternatives[place], run, whole=run == 0)
