@@ -38,6 +38,7 @@ def test_a_log_collector_reads_the_logs_of_its_own_node(nodes, talkers):
     system.kubectl("delete", "-f", manifest)
 
 
+@pytest.mark.long
 def test_a_daemon_is_rolled_out_node_by_node(nodes):
     manifest = EXAMPLES / "filebeat-ds.yaml"
     system = Space(nodes, "kube-system")

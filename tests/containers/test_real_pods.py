@@ -116,6 +116,7 @@ class TestVolumes:
         space.ended("web")
         assert space.logs("web").splitlines() == ["1hiddenweb", "12", "touch: /all/no: Read-only file system", "3"]
 
+    @pytest.mark.long
     def test_one_that_is_missing_comes_later(self, space):
         space.apply(pod("web", shell("cat /in/a", volumeMounts=[{"name": "in", "mountPath": "/in"}]),
                         restartPolicy="Never", volumes=[{"name": "in", "configMap": {"name": "late"}}]))
@@ -164,6 +165,7 @@ class TestRights:
 
 
 class TestHealth:
+    @pytest.mark.long
     def test_probes(self, space):
         one = shell("sleep 0.5; touch /started; sleep 1; touch /ready; sleep 1.5; touch /sick; sleep 60",
                     startupProbe={"exec": {"command": ["test", "-e", "/started"]}, "periodSeconds": 1},
@@ -175,6 +177,7 @@ class TestHealth:
         assert state_of(seen)["lastState"]["terminated"]["exitCode"] == 137
         assert "Normal Killing Container app failed liveness probe, will be restarted" in space.events("web")
 
+    @pytest.mark.long
     def test_questions_over_the_network(self, space):
         server = shell("echo ok > /tmp/index.html; httpd -f -p 8080 -h /tmp", ports=[{"name": "http", "containerPort": 8080}],
                        readinessProbe={"httpGet": {"path": "/index.html", "port": "http"}, "periodSeconds": 1},
@@ -190,8 +193,7 @@ class TestHealth:
         one = shell(f"{WAITS}", volumeMounts=mount, lifecycle={
             "postStart": {"exec": {"command": ["sh", "-c", "echo begun > /shared/log"]}},
             "preStop": {"exec": {"command": ["sh", "-c", "echo ends >> /shared/log"]}}})
-        reader = shell("trap 'exit 0' TERM; while [ $(wc -l < /shared/log) -lt 2 ]; do sleep 0.1; done; cat /shared/log; sleep 0.2",
-                       "reader", volumeMounts=mount)
+        reader = shell("trap 'sleep 1; cat /shared/log; exit 0' TERM; while :; do sleep 0.1; done", "reader", volumeMounts=mount)
         space.apply(pod("web", one, reader, terminationGracePeriodSeconds=5, volumes=[{"name": "shared", "emptyDir": {}}]))
         space.ready("web")
         follow = space.start("logs", "-f", "web", "-c", "reader")

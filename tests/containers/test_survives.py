@@ -74,6 +74,7 @@ def test_a_killed_runtime_is_started_again(nodes, space):
     space.ready("new")
 
 
+@pytest.mark.long
 def test_a_pod_whose_namespaces_are_gone_is_made_anew(nodes, space):
     space.apply(pod("web", shell(WAITS)))
     space.ready("web")
