@@ -259,7 +259,8 @@ async def _serve(request: Request, ready: Callable[[str, str], None], executor: 
         stopping = stop_on_signal()
         async with (_recording(store, clock, request), _front_door(api, request, issued) as front,
                     _names(cluster, request) as names, real.prepared()):
-            await cluster.create_missing(bootstrap.first_objects(request.host, front.port))
+            await cluster.create_missing(bootstrap.first_objects(
+                request.host, front.port, real_nodes=request.runtime == "containers"))
             await _set_up_pools(cluster, request)
             write_kubeconfig(data.kubeconfig, front.url, issued.ca, issued.admin, issued.admin_key)
             async with real.network(api, front, issued), running(cluster), real.running():

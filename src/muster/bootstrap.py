@@ -6,6 +6,7 @@ and https://kubernetes.io/docs/tasks/administer-cluster/guaranteed-scheduling-cr
 from __future__ import annotations
 
 from .api.objects import Obj
+from .api.storage import NODE_LOCAL, SIMULATED
 
 NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 SYSTEM_PRIORITIES = (
@@ -18,8 +19,12 @@ SERVICE_IP = "10.96.0.1"  # the first address of the service range belongs to th
 DNS_IP = "10.96.0.10"  # where pods of real nodes ask for names
 
 
-def first_objects(host: str, port: int) -> list[Obj]:
-    """`host` and `port`: where the API server listens, for the `kubernetes` service's endpoints."""
+def first_objects(host: str, port: int, *, real_nodes: bool = False) -> list[Obj]:
+    """`host` and `port`: where the API server listens, for the `kubernetes` service's endpoints.
+
+    Where pods are real, a claim's volume is a folder on the node of its first pod; else it is nothing, and everywhere.
+    """
+    storage = (NODE_LOCAL, "WaitForFirstConsumer") if real_nodes else (SIMULATED, "Immediate")
     return [
         *({"apiVersion": "v1", "kind": "Namespace",
            "metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}}} for name in NAMESPACES),
@@ -27,7 +32,7 @@ def first_objects(host: str, port: int) -> list[Obj]:
            "value": value, "description": description} for name, value, description in SYSTEM_PRIORITIES),
         {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass",
          "metadata": {"name": DEFAULT_CLASS, "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},
-         "provisioner": "muster.dev/simulated", "reclaimPolicy": "Delete", "volumeBindingMode": "Immediate"},
+         "provisioner": storage[0], "reclaimPolicy": "Delete", "volumeBindingMode": storage[1]},
         {"apiVersion": "v1", "kind": "Service",
          "metadata": {"name": "kubernetes", "namespace": "default",
                       "labels": {"component": "apiserver", "provider": "kubernetes"}},

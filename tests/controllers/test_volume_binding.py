@@ -44,6 +44,7 @@ def a_class(name="fast", provisioner="muster.dev/simulated", mode="Immediate", d
                 "storageclass.kubernetes.io/is-default-class": str(default).lower()}}}
 
 
+SELECTED, NODE_LOCAL = "volume.kubernetes.io/selected-node", "muster.dev/node-local"
 USER = {"metadata": {"name": "user", "namespace": "shop"}, "spec": {}}
 RUNNING = {**USER, "spec": {"nodeName": "n1"}}
 
@@ -79,8 +80,9 @@ def summary(planned):
     pytest.param(a_claim(), [], [a_class(provisioner="kubernetes.io/no-provisioner")], [], "", id="nobody's"),
     pytest.param(a_claim(), [], [a_class(mode="WaitForFirstConsumer")], [], "!WaitForFirstConsumer", id="waits"),
     pytest.param(a_claim(), [], [a_class(mode="WaitForFirstConsumer")], [USER], "!WaitForPodScheduled", id="its first consumer"),
-    pytest.param(a_claim(annotations={"volume.kubernetes.io/selected-node": "n1"}), [], [a_class(mode="WaitForFirstConsumer")], [USER],
+    pytest.param(a_claim(annotations={SELECTED: "n1"}), [], [a_class(mode="WaitForFirstConsumer")], [USER],
                  "make pvc-uid-www, !ProvisioningSucceeded", id="its first consumer has a node"),
+    pytest.param(a_claim(), [], [a_class(provisioner=NODE_LOCAL)], [], "!ProvisioningFailed", id="on a node, but on which"),
     pytest.param(a_claim(), [a_volume("a", "5Gi"), a_volume("b", "2Gi")], [a_class()], [], "reserve b for uid-www", id="smallest"),
     pytest.param(a_claim(size="3Gi"), [a_volume("a", "5Gi"), a_volume("b", "2Gi")], [], [], "reserve a for uid-www", id="size"),
     pytest.param(a_claim(), [a_volume("a", reserved="www", size="1Mi")], [], [], "reserve a for uid-www", id="reserved"),
@@ -103,6 +105,16 @@ def summary(planned):
 def test_claims(claim, volumes, classes, pods, does):
     seen = SeenClaim(claim, {name_of(one): one for one in volumes}, {name_of(one): one for one in classes}, pods)
     assert summary(plan(seen, 0)) == does
+
+
+def test_a_folder_on_a_node():
+    """The volume is where its claim's first pod will run, and nowhere else."""
+    class_ = a_class(provisioner=NODE_LOCAL, mode="WaitForFirstConsumer")
+    made, _ = plan(SeenClaim(a_claim(annotations={SELECTED: "n1"}), {}, {"fast": class_}), 0).actions
+    spec = made.obj["spec"]
+    assert spec["local"] == {"path": "/var/lib/muster/volumes/pvc-uid-www"}
+    (term,) = spec["nodeAffinity"]["required"]["nodeSelectorTerms"]
+    assert term == {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": ["n1"]}]}
 
 
 @pytest.mark.parametrize("volume, claim, does", [

@@ -8,6 +8,11 @@ from . import quantities
 from .objects import Obj, at, is_deleting, labels_of
 from .selectors import from_label_selector
 
+SIMULATED = "muster.dev/simulated"  # who makes volumes: ones that hold nothing, and are on every node
+NODE_LOCAL = "muster.dev/node-local"  # a folder on the node where the claim's first pod runs
+MADE_HERE = (SIMULATED, NODE_LOCAL)
+FOLDER = "/var/lib/muster/volumes"  # on a node: where the volumes that were made for it are
+PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
 SELECTED_NODE = "volume.kubernetes.io/selected-node"  # on a claim: where its first consumer will run
 
 

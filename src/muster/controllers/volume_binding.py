@@ -8,7 +8,8 @@
 
 The volume says first whose it is (bound to the revision that was seen, so that two claims never get one
 volume), then the claim names the volume, then both say Bound: each a look of its own, and each may be the
-first after a restart.  Volumes are made by `muster.dev/simulated`: they hold nothing and are on every node.
+first after a restart.  Volumes are made by `muster.dev/simulated` (they hold nothing and are on every node) and by
+`muster.dev/node-local` (a folder on the node that the claim's first pod was scheduled to, and there alone).
 https://kubernetes.io/docs/concepts/storage/persistent-volumes/#binding
 """
 from __future__ import annotations
@@ -31,15 +32,14 @@ from ..api.objects import (
     uid_of,
     with_,
 )
-from ..api.storage import SELECTED_NODE, size_of, suits
+from ..api.storage import FOLDER, MADE_HERE, NODE_LOCAL, PROVISIONED_BY, SELECTED_NODE, size_of, suits
 from ..client.mirror import Mirror
 from ..control.plan import NOTHING, Action, Create, Delete, Patch, Plan, Replace, SetStatus, Tell
 from ..control.runtime import Controller
 from ..store.history import Change
-from .volume_expansion import PROVISIONED_BY, expansion
+from .volume_expansion import expansion
 
 CLAIMS, VOLUMES = "persistentvolumeclaims", "persistentvolumes"
-PROVISIONER = "muster.dev/simulated"
 BIND_COMPLETED = "pv.kubernetes.io/bind-completed"
 BOUND_BY_CONTROLLER = "pv.kubernetes.io/bound-by-controller"
 
@@ -139,7 +139,7 @@ def _plan_claim(seen: SeenClaim) -> Plan:
         return _reserve(volume, claim)
     if not _is_of(volume, claim):
         return NOTHING
-    if (larger := expansion(claim, volume, PROVISIONER)) is not None and at(claim, "status.phase") == "Bound":
+    if (larger := expansion(claim, volume)) is not None and at(claim, "status.phase") == "Bound":
         return larger
     status = {"phase": "Bound", "accessModes": volume["spec"].get("accessModes") or [],
               "capacity": volume["spec"].get("capacity") or {}}
@@ -202,7 +202,11 @@ def _provision(claim: Obj, wanted: str, class_: Obj | None) -> Plan:
     if class_ is None:
         return Plan([Tell(claim, "Warning", "ProvisioningFailed", f'storageclass.storage.k8s.io "{wanted}" not found')])
     provisioner = class_["provisioner"]
-    if provisioner == PROVISIONER:
+    if provisioner == NODE_LOCAL and SELECTED_NODE not in annotations_of(claim):
+        return Plan([Tell(claim, "Warning", "ProvisioningFailed",
+                          f'failed to provision volume with StorageClass "{wanted}": no node was selected; '
+                          "the class needs volumeBindingMode: WaitForFirstConsumer")])
+    if provisioner in MADE_HERE:
         volume = new_volume(claim, class_)
         return Plan([Create(volume), Tell(claim, "Normal", "ProvisioningSucceeded",
                                           f"Successfully provisioned volume {name_of(volume)}")])
@@ -220,11 +224,19 @@ def new_volume(claim: Obj, class_: Obj) -> Obj:
         "accessModes": asks.get("accessModes") or [], "capacity": {"storage": asks["resources"]["requests"]["storage"]},
         "claimRef": _reference(claim), "persistentVolumeReclaimPolicy": class_.get("reclaimPolicy") or "Delete",
         "storageClassName": name_of(class_), "volumeMode": asks.get("volumeMode") or "Filesystem",
-        "hostPath": {"path": f"/var/lib/muster/volumes/{name}", "type": "DirectoryOrCreate"}}
+        **_source(f"{FOLDER}/{name}", class_["provisioner"], claim)}
     if class_.get("mountOptions"):
         spec["mountOptions"] = class_["mountOptions"]
     return {"apiVersion": "v1", "kind": "PersistentVolume",
-            "metadata": {"name": name, "annotations": {PROVISIONED_BY: PROVISIONER}}, "spec": spec}
+            "metadata": {"name": name, "annotations": {PROVISIONED_BY: class_["provisioner"]}}, "spec": spec}
+
+
+def _source(path: str, provisioner: str, claim: Obj) -> Obj:
+    if provisioner != NODE_LOCAL:
+        return {"hostPath": {"path": path, "type": "DirectoryOrCreate"}}
+    only = {"key": "kubernetes.io/hostname", "operator": "In", "values": [annotations_of(claim)[SELECTED_NODE]]}
+    return {"local": {"path": path},
+            "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [only]}]}}}
 
 
 def _lost(claim: Obj) -> Plan:

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 from ..api import quantities
 from ..api.objects import Obj, annotations_of, at, name_of, with_
+from ..api.storage import MADE_HERE, PROVISIONED_BY
 from ..control.plan import Plan, Replace, Tell
 
-PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
 _NOBODY = ("Ignoring the PVC: didn't find a plugin capable of expanding the volume; waiting for an external controller "
            "to process this PVC.")
 
 
-def expansion(claim: Obj, volume: Obj, provisioner: str) -> Plan | None:
+def expansion(claim: Obj, volume: Obj) -> Plan | None:
     """Of a volume and the claim it is bound to; None where the volume is large enough."""
     wanted = at(claim, "spec.resources.requests.storage", "0")
     if quantities.parse(wanted) <= quantities.parse(at(volume, "spec.capacity.storage", "0")):
         return None
-    if annotations_of(volume).get(PROVISIONED_BY) != provisioner:
+    if annotations_of(volume).get(PROVISIONED_BY) not in MADE_HERE:
         return Plan([Tell(claim, "Normal", "ExternalExpanding", _NOBODY)])
     return Plan([
         Tell(claim, "Normal", "Resizing", f"External resizer is resizing volume {name_of(volume)}"),

@@ -51,6 +51,7 @@ REPORTED_DISK = "ephemeral-storage"
 MOST_PODS = 110
 _EVENTS = 'topic~="^/tasks/(exit|oom)$",namespace==k8s.io', 'topic~="^/images/",namespace==k8s.io'
 _WATCHED = ("configmaps", "secrets")
+VOLUMES = "persistentvolumes"
 
 
 class Agent:
@@ -77,6 +78,7 @@ class Agent:
         self._commands, self._salt = 0, f"{clock.fork(f'commands of {name}').getrandbits(32):08x}"
         self.fleet = Fleet(client, mirror, clock, tell, hosting=self)
         mirror.on_change(self._source_changed, [one for one in _WATCHED if one in mirror.resources])
+        mirror.on_change(self._volume_changed, [one for one in (VOLUMES,) if one in mirror.resources])
 
     @property
     def runtime(self) -> Runtime:
@@ -262,6 +264,10 @@ class Agent:
         for runner in list(self.runners.values()):
             if runner.sandbox and namespace_of(runner.pod) == change.key.namespace:
                 runner.source_changed()
+
+    def _volume_changed(self, change: Change) -> None:
+        if change.value is None and change.previous is not None:
+            self.spawn(volumes.discard(change.previous, self.name, self.host_paths))
 
     # ------------------------------------------------------------------ what the runtime tells
 

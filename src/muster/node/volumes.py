@@ -11,18 +11,23 @@ https://kubernetes.io/docs/concepts/storage/volumes/
 from __future__ import annotations
 
 import base64
+import logging
 import os
 import shutil
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from ..api.objects import Obj, at, namespace_of
+from ..api import storage
+from ..api.objects import Obj, annotations_of, at, name_of, namespace_of
 from .cri.configs import Mounted
 from .environment import ConfigError, Facts, Lookup, expanded, field_value, resource_value
 from .host_command import CommandFailed, run
 
+log = logging.getLogger(__name__)
+
 DATA = "..data"
+REMOVED_WITHIN_S = 600.0
 FILE_MODE = 0o644
 CLAIM_SOURCES = ("hostPath", "local")
 
@@ -38,8 +43,9 @@ class HostPaths:
     """Which folder of the machine a hostPath means: some each node has for itself, as if it were a machine."""
 
     def __init__(self, node_folder: Path):
-        self.log = node_folder / "log"
-        self._own = {"/var/log": self.log, "/var/lib/docker": node_folder / "docker"}
+        self.log, self.storage = node_folder / "log", node_folder / "storage"
+        self._own = {"/var/log": self.log, "/var/lib/docker": node_folder / "docker",
+                     storage.FOLDER: self.storage}
 
     def real(self, path: str) -> Path:
         plain = os.path.normpath(path)
@@ -128,14 +134,34 @@ def _claimed(pod: Obj, claimed: Obj, lookup: Lookup, host: HostPaths) -> Path:
     for field in CLAIM_SOURCES:
         if (path := at(bound, f"spec.{field}.path")) is not None:
             place = host.real(path)
-            if field == "hostPath":
-                place.mkdir(mode=0o755, parents=True, exist_ok=True)
+            if place.exists():
+                return place
+            if is_made_here(bound):
+                place.mkdir(parents=True)
+                place.chmod(0o777)
+            elif field == "hostPath":
+                place.mkdir(mode=0o755, parents=True)
+            else:
+                raise VolumeError(f'MountVolume.NewMounter initialization failed for volume "{name_of(bound)}" : '
+                                  f'path "{path}" does not exist')
             return place
-    # A volume of the simulated storage class has no place of its own: its node keeps one for it.
-    place = host.log.parent / "storage" / str(bound["metadata"]["uid"])
-    place.mkdir(mode=0o777, parents=True, exist_ok=True)
-    place.chmod(0o777)
-    return place
+    raise VolumeError(f'volume "{name_of(bound)}": this node can mount volumes of hostPath and local alone')
+
+
+def is_made_here(volume: Obj) -> bool:
+    """A folder of this node that came with the claim, and goes with it."""
+    return annotations_of(volume).get(storage.PROVISIONED_BY) in storage.MADE_HERE
+
+
+async def discard(volume: Obj, node: str, host: HostPaths) -> None:
+    """What a volume that is gone held on this node, where it was made for its claim alone."""
+    path = next((path for field in CLAIM_SOURCES if (path := at(volume, f"spec.{field}.path"))), None)
+    if path is None or not is_made_here(volume) or at(volume, "spec.persistentVolumeReclaimPolicy") != "Delete":
+        return
+    place = host.real(path)
+    if place.parent == host.storage and place.is_dir():
+        log.info("%s: the data of %s goes with it", node, name_of(volume))
+        await run("rm", "-rf", "--", str(place), within_s=REMOVED_WITHIN_S)
 
 
 def _place(folder: Path, name: str) -> Path:
