@@ -105,7 +105,7 @@ def _document(answer: Answer, shown: Sequence[Answered], panels: Sequence[_Panel
            f'height="{height:.0f}" role="img" aria-labelledby="t{number} d{number}">')
     yield f'<title id="t{number}">{escape(title)}</title><desc id="d{number}">{escape(said)}</desc>'
     yield f'<style>{STYLE}</style><rect width="{WIDTH}" height="{height:.0f}" rx="8" fill="#fff"/>'
-    yield _text(LEFT, 34, title, 19, weight=650)
+    yield _text(LEFT, 34, title, 19, weight=700)
     runs = f", the first of {len(shown[0].outcomes)} runs" if shown and len(shown[0].outcomes) > 1 else ""
     yield _text(LEFT, 54, f"lines are {_nouns(panels)}, time runs from left to right{runs}; seed "
                 f"{answer.stage.options.seed}", 12, "q")
@@ -150,7 +150,7 @@ def _draw(panel: _Panel, top: float) -> Iterator[str]:
     left = LEFT_WITH_NAMES if named else LEFT
     scale = (WIDTH - RIGHT - left) / panel.until_s
     yield f'<g><title>{escape(panel.head)}</title>'
-    yield _text(LEFT, top + 22, panel.head, 15, weight=650)
+    yield _text(LEFT, top + 22, panel.head, 15, weight=700)
     yield _text(LEFT, top + 41, panel.more, 12.5, "q")
     strip = top + HEAD
     lines = strip + STRIP + 8

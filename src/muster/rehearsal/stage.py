@@ -14,9 +14,9 @@ from typing import Any
 from ..api.errors import ApiError, BadRequest
 from ..api.kinds.built_in import BUILT_IN
 from ..api.kinds.catalogue import Kinds
-from ..api.objects import Key, Obj, name_of
+from ..api.objects import Key, Obj, name_of, namespace_of
 from ..api.schema import Schema
-from ..bootstrap import first_objects
+from ..bootstrap import NAMESPACES, first_objects
 from ..clock import Clock
 from ..manifests import Manifest, check, located, read_manifests
 from ..node.behaviour import INSTANT, USUAL, Behaviour
@@ -60,8 +60,11 @@ def prepare(options: Options) -> Stage:
         raise BadRequest(f"--on {', '.join(map(str, options.on))}: there are no nodes in it; add `kubectl get nodes` "
                          "to it, or say how many with --nodes N")
     start = max(USUAL_START, snapshot.taken_at() // 1 + 1)
+    namespaces = _missing_namespaces([*snapshot.manifests, *manifests], recorded)
+    recorded += namespaces
     state = played(lambda clock: _settled(options, recorded, snapshot.manifests, clock), start=start,
                    seed=f"{options.seed}/before")
+    assumed += [f"the namespace {name_of(one)} is not there: it is assumed to have been created" for one in namespaces]
     found = alternatives(options.settings)
     _check_targets(options, kinds, manifests, state)
     return Stage(options, state, manifests, found, behaviour, (*snapshot.notes, *assumed))
@@ -71,6 +74,16 @@ def _checked(manifests: list[Manifest], kinds: Kinds, schema: Schema) -> list[Ma
     for one in manifests:
         check(one, kinds, schema)
     return manifests
+
+
+def _missing_namespaces(manifests: Sequence[Manifest], recorded: Sequence[Obj]) -> list[Obj]:
+    """Those that manifests name, and neither a manifest nor the cluster has."""
+    there = {name_of(one) for one in (*recorded, *(manifest.value for manifest in manifests))
+             if one["kind"] == "Namespace"} | set(NAMESPACES)
+    named = {namespace_of(manifest.value) for manifest in manifests} - {""}
+    return [{"apiVersion": "v1", "kind": "Namespace", "metadata": {
+        "name": name, "labels": {"kubernetes.io/metadata.name": name}}, "spec": {"finalizers": ["kubernetes"]},
+        "status": {"phase": "Active"}} for name in sorted(named - there)]
 
 
 def _behaviour(options: Options, snapshot: Snapshot) -> Behaviour:
