@@ -14,6 +14,7 @@ import contextlib
 import ipaddress
 from collections.abc import AsyncIterator, Iterable
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 from . import bootstrap
@@ -25,14 +26,17 @@ from .client.mirror import Mirror
 from .data_directory import Unusable
 from .network.backends import Here
 from .network.dns_server import serve_dns
+from .network.forwarding import PORT, Forwarder
 from .network.node_proxies import Hosted, NodeProxies
 from .node import network_namespace
+from .node.dns_config import parse
 from .node.local_nodes import LocalNodes
 from .server.certificates import Certificates
 from .server.http import Api
 from .server.service_addresses import IP_RANGE
 from .server.serving import Serving, serve
 
+RESOLV_CONF = Path("/etc/resolv.conf")
 KEPT = ("subsets", "endpoints", "ports")  # of what says where the server is
 _Door = TypeVar("_Door")
 
@@ -48,8 +52,8 @@ async def cluster_network(nodes: LocalNodes, mirror: Mirror, client: Client, kin
         if not listens:
             await _open(stack, serve(api, gateway, front.port, issued),
                         f"can not listen on {gateway}:{front.port} for the pods", "--port")
-        names = await _open(stack, serve_dns(mirror, gateway, 0), f"can not answer DNS on {gateway} for the pods",
-                            "--cluster-cidr")
+        names = await _open(stack, serve_dns(mirror, gateway, 0, _forwarder()),
+                            f"can not answer DNS on {gateway} for the pods", "--cluster-cidr")
         await _keep(client, kinds, [*bootstrap.api_endpoints(address, front.port),
                                     *bootstrap.name_server(gateway, names.port)])
         async with asyncio.TaskGroup() as group:
@@ -69,6 +73,12 @@ def reached_at(host: str, gateway: str) -> tuple[str, bool]:
     if address.version == 6 or address.is_loopback:
         return gateway, False
     return host, True
+
+
+def _forwarder() -> Forwarder | None:
+    """To whom this machine turns for names."""
+    servers = parse(RESOLV_CONF.read_text()).servers if RESOLV_CONF.exists() else []
+    return Forwarder([(server, PORT) for server in servers]) if servers else None
 
 
 def _hosted(nodes: LocalNodes) -> Iterable[Hosted]:

@@ -8,7 +8,8 @@
 
 A name that does not exist is NXDOMAIN; one that has no record of the type asked for is an answer without
 records.  Both come with the zone's SOA, so that they can be remembered for a moment.  Names compare without
-regard to case and are given back as they were asked.  Names of other zones are refused: nothing is forwarded.
+regard to case and are given back as they were asked.  Names of other zones are refused; dns_server.py may ask
+others for them.
 
 https://github.com/kubernetes/dns/blob/master/docs/specification.md and
 https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/
@@ -56,7 +57,7 @@ Records = list[Record]
 def answer(seen: Directory, name: str, type_: str) -> Answer:
     """`name` without its final dot."""
     asked = name.lower()
-    zone = next((zone for zone in (ZONE, *REVERSE) if asked == zone or asked.endswith(f".{zone}")), None)
+    zone = _zone_of(asked)
     if zone is None:
         return Answer(REFUSED)
     there = _reverse(seen, asked, zone) if zone in REVERSE else _forward(seen, asked, type_)
@@ -69,6 +70,14 @@ def answer(seen: Directory, name: str, type_: str) -> Answer:
     if not records:
         return Answer(authority=negative)
     return Answer(records=records, additional=_addresses(seen, records) if type_ == "SRV" else [])
+
+
+def is_ours(name: str) -> bool:
+    return _zone_of(name.lower()) is not None
+
+
+def _zone_of(name: str) -> str | None:
+    return next((zone for zone in (ZONE, *REVERSE) if name == zone or name.endswith(f".{zone}")), None)
 
 
 def _followed(seen: Directory, alias: Record, type_: str) -> Answer:
