@@ -22,6 +22,11 @@ def a_replica_set(replicas=3, *, name="web", status=None, owner=None, generation
             "spec": {"replicas": replicas, "selector": {"matchLabels": APP}, "template": a_template(), **spec}}
 
 
+def a_replication_controller(replicas=3):
+    made = a_replica_set(replicas)
+    return {**with_(made, "spec.selector", {"app": "web"}), "apiVersion": "v1", "kind": "ReplicationController"}
+
+
 def a_pod(name, owner=None, *, node="n1", phase="Running", ready_for=1000.0, age=2000.0, restarts=0, cost=None,
           going=False, orphan=False, labels=None):
     """A pod of the set; `ready_for` None: not ready."""

@@ -1,6 +1,16 @@
 """What a ReplicaSet does, one row a decision."""
 import pytest
-from replica_set_cases import NOW, a_deployment, a_pod, a_replica_set, a_template, said, status_in, summary
+from replica_set_cases import (
+    NOW,
+    a_deployment,
+    a_pod,
+    a_replica_set,
+    a_replication_controller,
+    a_template,
+    said,
+    status_in,
+    summary,
+)
 
 from muster.api.objects import with_
 from muster.control.plan import Create
@@ -113,11 +123,6 @@ def test_a_failure_to_end_pods():
 
 def test_nothing_to_refuse_nothing_to_tell():
     assert plan(Observed(a_replica_set(1), [a_pod("a")]), NOW).otherwise is None
-
-
-def a_replication_controller(replicas=3):
-    made = a_replica_set(replicas)
-    return {**with_(made, "spec.selector", {"app": "web"}), "apiVersion": "v1", "kind": "ReplicationController"}
 
 
 @pytest.mark.parametrize("replicas, pods, does", [
