@@ -5,16 +5,13 @@ ReplicaSets and pods are called by their images: their real names are hashes, or
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from typing import Any
 
+from stage import Stage, tell
+
 from muster.api.objects import Key, annotations_of, is_deleting, is_true, name_of
-from muster.app import Cluster, running
-from muster.bootstrap import first_objects
-from muster.clock import Clock, run_virtual
 from muster.controllers.deployment_sets import HISTORY, REVISION
-from muster.store.memory import MemoryStore
 
 KEY = Key("deployments.apps", "default", "web")
 SETS = "replicasets.apps"
@@ -23,38 +20,25 @@ NUMBERS = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas", 
 
 def play(story: dict[str, Any]) -> list[dict[str, Any]]:
     """The steps of the story, each with what it `does` and `shows`."""
-    async def told(clock: Clock) -> list[dict[str, Any]]:
-        async with running(Cluster(MemoryStore(), clock)) as cluster:
-            stage = Stage(cluster)
-            await stage.set_up(story)
-            return [await stage.play(step) for step in story["steps"]]
+    async def begin(stage: Stage):
+        await stage.nodes(story["nodes"])
+        return Scene(stage).play
 
-    return run_virtual(told, seed=story["about"])
+    return tell(story, begin)
 
 
-class Stage:
-    def __init__(self, cluster: Cluster):
-        self._cluster = cluster
-        self._client = cluster.client("kubernetes-admin")
+class Scene:
+    def __init__(self, stage: Stage):
+        self._stage, self._client, self._mirror = stage, stage.client, stage.mirror
         self._images: dict[str, str] = {}  # of ReplicaSets, by name
         self._fewest = self._most = 0
-        cluster.mirror.on_change(self._hear)
-
-    async def set_up(self, story: dict[str, Any]) -> None:
-        await self._cluster.create_missing(first_objects("127.0.0.1", 6443))
-        behaviour = {"pull": "1s..1s", "start": "1s..1s", "stop": "1s..1s", **story.get("behaviour", {})}
-        for number in range(1, story["nodes"] + 1):
-            await self._client.create({
-                "apiVersion": "v1", "kind": "Node",
-                "metadata": {"name": f"n{number}", "annotations": {
-                    "muster.dev/simulated": "true", "muster.dev/behaviour": json.dumps(behaviour)}}})
-        await asyncio.sleep(5)
+        stage.mirror.on_change(self._hear)
 
     async def play(self, step: dict[str, Any]) -> dict[str, Any]:
         before = set(self._events())
         self._fewest, self._most = self._counts()
         if "apply" in step:
-            await self._cluster.apply(step["apply"])
+            await self._stage.cluster.apply(step["apply"])
         elif "image" in step:
             container = {"name": "web", "image": step["image"]}
             await self._patch({"spec": {"template": {"spec": {"containers": [container]}}}})
@@ -84,20 +68,20 @@ class Stage:
             self._fewest, self._most = min(self._fewest, ready), max(self._most, there)
 
     def _counts(self) -> tuple[int, int]:
-        pods = [pod for pod in self._cluster.mirror.objects("pods").values() if not is_deleting(pod)]
+        pods = [pod for pod in self._mirror.objects("pods").values() if not is_deleting(pod)]
         return sum(is_true(pod, "Ready") for pod in pods), len(pods)
 
     def _sets(self):
-        return [one for _, one in sorted(self._cluster.mirror.objects(SETS).items())]
+        return [one for _, one in sorted(self._mirror.objects(SETS).items())]
 
     def _events(self) -> list[str]:
-        found = [event for event in self._cluster.mirror.objects("events").values()
+        found = [event for event in self._mirror.objects("events").values()
                  if event["source"]["component"] == "deployment-controller"]
         found.sort(key=lambda event: (event["firstTimestamp"], event["metadata"]["name"]))
         return [re.sub(r"web-[a-z0-9]+", lambda name: f"of {self._images[name[0]]}", event["message"]) for event in found]
 
     def _shows(self) -> dict[str, Any]:
-        deployment = self._cluster.mirror.get(KEY)
+        deployment = self._mirror.get(KEY)
         status = deployment["status"]
         return {
             "fewest ready, most there": [self._fewest, self._most],

@@ -6,51 +6,35 @@ every five seconds), let nodes fall silent and come back, or change an object.
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import Any
+
+from stage import Stage, tell
 
 from muster.api.errors import ApiError, NotFound
 from muster.api.objects import Key, at, condition, controller_of, is_deleting, is_true
-from muster.app import Cluster, running
-from muster.bootstrap import first_objects
-from muster.clock import Clock, run_virtual
-from muster.store.memory import MemoryStore
 
 BUDGETS = "poddisruptionbudgets.policy"
 RETRY_S = 5.0
 
 
 def play(story: dict[str, Any]) -> list[dict[str, Any]]:
-    async def told(clock: Clock) -> list[dict[str, Any]]:
-        async with running(Cluster(MemoryStore(), clock)) as cluster:
-            stage = Stage(cluster, clock)
-            await stage.set_up(story)
-            return [await stage.play(step) for step in story["steps"]]
+    async def begin(stage: Stage):
+        await stage.nodes(story["nodes"])
+        return Scene(stage).play
 
-    return run_virtual(told, seed=story["about"])
+    return tell({**story, "behaviour": {"stop": "2s..2s", **story.get("behaviour", {})}}, begin)
 
 
-class Stage:
-    def __init__(self, cluster: Cluster, clock: Clock):
-        self._cluster, self._clock = cluster, clock
-        self._client = cluster.client("kubernetes-admin")
+class Scene:
+    def __init__(self, stage: Stage):
+        self._stage, self._client, self._mirror = stage, stage.client, stage.mirror
         self._lines: list[str] = []
-        self._began = clock.now()
-        cluster.store.history.on_append(self._hear)
-
-    async def set_up(self, story: dict[str, Any]) -> None:
-        await self._cluster.create_missing(first_objects("127.0.0.1", 6443))
-        behaviour = {"pull": "1s..1s", "start": "1s..1s", "stop": "2s..2s", **story.get("behaviour", {})}
-        for number in range(1, story["nodes"] + 1):
-            await self._client.create({"apiVersion": "v1", "kind": "Node", "metadata": {
-                "name": f"n{number}", "annotations": {
-                    "muster.dev/simulated": "true", "muster.dev/behaviour": json.dumps(behaviour)}}})
-        await asyncio.sleep(5)
+        stage.cluster.store.history.on_append(self._hear)
 
     async def play(self, step: dict[str, Any]) -> dict[str, Any]:
-        self._lines, self._began = [], self._clock.now()
+        self._lines = []
         for obj in step.get("apply", ()):
-            await self._cluster.apply(obj)
+            await self._stage.cluster.apply(obj)
         if "patch" in step:
             await self._client.patch(Key(step["of"], "default", step["named"]), step["patch"])
         for node in step.get("lose", ()):
@@ -82,7 +66,7 @@ class Stage:
 
     async def _drain(self, node: str) -> None:
         await self._client.patch(Key("nodes", "", node), {"spec": {"unschedulable": True}})
-        left = sorted(key.name for key, pod in self._cluster.mirror.on_node(node).items()
+        left = sorted(key.name for key, pod in self._mirror.on_node(node).items()
                       if (controller_of(pod) or {}).get("kind") != "DaemonSet")
         while left:
             left = [pod for pod in left if not await self._evict(pod)]
@@ -91,7 +75,7 @@ class Stage:
         self._say(f"{node} is drained")
 
     def _say(self, text: str) -> None:
-        self._lines.append(f"{self._clock.now() - self._began:.1f} {text}")
+        self._lines.append(f"{self._stage.now_s:.1f} {text}")
 
     def _hear(self, changes) -> None:
         for change in changes:
@@ -126,9 +110,9 @@ class Stage:
                 f"{promised}")
 
     def _shows(self) -> dict[str, Any]:
-        pods = sorted(self._cluster.mirror.objects("pods").items())
+        pods = sorted(self._mirror.objects("pods").items())
         return {"pods": {place[1]: at(pod, "spec.nodeName", "nowhere") for place, pod in pods},
-                "budgets": {place[1]: self._counted(one) for place, one in sorted(self._cluster.mirror.objects(BUDGETS).items())}}
+                "budgets": {place[1]: self._counted(one) for place, one in sorted(self._mirror.objects(BUDGETS).items())}}
 
 
 def _evicting(node) -> list[str]:

@@ -5,52 +5,42 @@ Lines are `seconds job: what it counts; conditions`; pods' uids do not appear, o
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import Any
 
+from stage import Stage, tell
+
 from muster.api.objects import Key
-from muster.app import Cluster, running
-from muster.bootstrap import first_objects
-from muster.clock import Clock, run_virtual
-from muster.store.memory import MemoryStore
 
 COUNTS = ("active", "ready", "terminating", "succeeded", "failed", "completedIndexes", "failedIndexes")
-NODE = {"pull": "1s..1s", "start": "1s..1s", "stop": "1s..1s"}
 TOLD_BY = ("job-controller", "cronjob-controller")
 
 
 def play(story: dict[str, Any]) -> list[dict[str, Any]]:
-    async def told(clock: Clock) -> list[dict[str, Any]]:
-        async with running(Cluster(MemoryStore(), clock)) as cluster:
-            await cluster.create_missing(first_objects("127.0.0.1", 6443))
-            client = cluster.client("kubernetes-admin")
-            for name in ("n1", "n2"):
-                await client.create({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "annotations": {
-                    "muster.dev/simulated": "true", "muster.dev/behaviour": json.dumps(NODE)}}})
-            await asyncio.sleep(5)
-            return [await _step(cluster, client, step) for step in story["steps"]]
+    async def begin(stage: Stage):
+        await stage.nodes(2)
+        return lambda step: _step(stage, step)
 
-    return run_virtual(told, seed=story["about"])
+    return tell(story, begin)
 
 
-async def _step(cluster, client, step):
-    began, lines = cluster.clock.now(), []
+async def _step(stage, step):
+    lines = []
 
     def hear(change):
         if change.key.resource == "jobs.batch":
             said = "gone" if change.value is None else _said(change.value.get("status") or {})
             line = f"{change.key.name}: {said}"
             if not any(one.partition(" ")[2].startswith(f"{change.key.name}: ") for one in lines) or said != _last(lines, change):
-                lines.append(f"{round(cluster.clock.now() - began)} {line}")
+                lines.append(f"{round(stage.now_s)} {line}")
 
-    cluster.mirror.on_change(hear)
+    stage.mirror.on_change(hear)
     if "apply" in step:
-        await cluster.apply(step["apply"])
+        await stage.cluster.apply(step["apply"])
     if "patch" in step:
-        await client.patch(Key("jobs.batch", "default", step["job"]), step["patch"])
+        await stage.client.patch(Key("jobs.batch", "default", step["job"]), step["patch"])
     await asyncio.sleep(step.get("for", 60))
     events = sorted({f"{one['involvedObject']['name']}: {one['type']} {one['reason']}"
-                     for one in cluster.mirror.objects("events").values() if one["source"]["component"] in TOLD_BY})
+                     for one in stage.mirror.objects("events").values() if one["source"]["component"] in TOLD_BY})
     return {**step, "does": list(lines), "events": events}
 
 

@@ -10,52 +10,43 @@ import json
 from collections import Counter
 from typing import Any
 
-from muster.api.objects import Key, annotations_of, at, condition, is_deleting, labels_of, name_of, owners_of
-from muster.app import Cluster, running
-from muster.bootstrap import first_objects
-from muster.clock import Clock, run_virtual
-from muster.store.memory import MemoryStore
+from stage import Stage, tell
 
-NODE = {"pull": "1s..1s", "start": "1s..1s", "stop": "1s..1s"}
+from muster.api.objects import Key, annotations_of, at, condition, is_deleting, labels_of, name_of, owners_of
+
 SELECTED, ZONE, HOST = "volume.kubernetes.io/selected-node", "topology.kubernetes.io/zone", "kubernetes.io/hostname"
 
 
 def play(story: dict[str, Any]) -> list[dict[str, Any]]:
-    async def told(clock: Clock) -> list[dict[str, Any]]:
-        async with running(Cluster(MemoryStore(), clock)) as cluster:
-            await cluster.create_missing(first_objects("127.0.0.1", 6443))
-            client = cluster.client("kubernetes-admin")
-            for name, zone in story["nodes"].items():
-                await client.create({"apiVersion": "v1", "kind": "Node", "metadata": {
-                    "name": name, "labels": {ZONE: zone, HOST: name},
-                    "annotations": {"muster.dev/simulated": "true", "muster.dev/behaviour": json.dumps(NODE),
-                                    "muster.dev/capacity": json.dumps({"cpu": "4"})}},
-                    "status": {"capacity": {"cpu": "4", "memory": "8Gi", "pods": "110"},
-                               "allocatable": {"cpu": "4", "memory": "8Gi", "pods": "110"}}})
-            await asyncio.sleep(5)
-            return [await _step(cluster, client, step) for step in story["steps"]]
+    room = {"cpu": "4", "memory": "8Gi", "pods": "110"}
 
-    return run_virtual(told, seed=story["about"])
+    async def begin(stage: Stage):
+        for name, zone in story["nodes"].items():
+            await stage.node(name, {ZONE: zone, HOST: name}, {"muster.dev/capacity": json.dumps({"cpu": "4"})},
+                             status={"capacity": room, "allocatable": room})
+        return lambda step: _step(stage, step)
+
+    return tell(story, begin)
 
 
-async def _step(cluster: Cluster, client: Any, step: dict[str, Any]) -> dict[str, Any]:
-    began, lines = cluster.clock.now(), []
+async def _step(stage: Stage, step: dict[str, Any]) -> dict[str, Any]:
+    lines = []
 
     def hear(change: Any) -> None:
         if (said := _said(change)) and not owners_of(change.value or change.previous):
-            lines.append(f"{cluster.clock.now() - began:.0f} {said}")
+            lines.append(f"{stage.now_s:.0f} {said}")
 
-    cluster.mirror.on_change(hear, ["pods", "persistentvolumeclaims"])
+    stage.mirror.on_change(hear, ["pods", "persistentvolumeclaims"])
     for one in step.get("apply", ()):
-        await cluster.apply(one)
+        await stage.cluster.apply(one)
     for resource, name in step.get("delete", ()):
-        await client.delete(Key(resource, "default", name))
+        await stage.client.delete(Key(resource, "default", name))
     await asyncio.sleep(step.get("for", 30))
-    zones = {name: labels_of(node)[ZONE] for (_, name), node in cluster.mirror.objects("nodes").items()}
+    zones = {name: labels_of(node)[ZONE] for (_, name), node in stage.mirror.objects("nodes").items()}
     owned = Counter((labels_of(pod)["app"], zones.get(at(pod, "spec.nodeName", ""), "nowhere"))
-                    for pod in cluster.mirror.objects("pods").values() if owners_of(pod))
+                    for pod in stage.mirror.objects("pods").values() if owners_of(pod))
     failed = {name_of(one["involvedObject"] | {"metadata": one["involvedObject"]}): one["count"]
-              for one in cluster.mirror.objects("events").values() if one["reason"] == "FailedScheduling"}
+              for one in stage.mirror.objects("events").values() if one["reason"] == "FailedScheduling"}
     return {**step, "does": list(lines), **({"zones": [f"{app} {zone}: {count}" for (app, zone), count in sorted(owned.items())]}
                                       if owned else {}), **({"told so often": dict(sorted(failed.items()))} if failed else {})}
 
