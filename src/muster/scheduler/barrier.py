@@ -12,14 +12,15 @@ is known to do.
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from heapq import nsmallest
 
-from ..api.objects import Obj, name_of
+from ..api.objects import Obj, at, labels_of, name_of
+from ..api.placement import taken_port
 from .fit import Refusal, misplaced, refusal
 from .obstacle import NODE, Around, Case, Obstacle
-from .remedies import remedies
+from .remedies import CONDITIONS, REQUIRED, remedies
 from .snapshot import Room, Waiting, taken_by
 from .terms import Wishes
 from .topology import Surroundings
@@ -35,17 +36,13 @@ class Barrier:
 
     obstacles: tuple[Obstacle, ...]
     says: str = field(init=False)
+    can_be_lifted: bool = field(init=False)
+    cost: float = field(init=False)  # how much of a change it would take, against others
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "says", "; and ".join(one.says for one in self.obstacles))
-
-    @property
-    def can_be_lifted(self) -> bool:
-        return all(one.change for one in self.obstacles)
-
-    @property
-    def cost(self) -> float:
-        return sum(one.cost for one in self.obstacles)
+        object.__setattr__(self, "can_be_lifted", all(one.change for one in self.obstacles))
+        object.__setattr__(self, "cost", sum(one.cost for one in self.obstacles))
 
     def on(self, node: str) -> str:
         return self.says.replace(NODE, node)
@@ -83,6 +80,33 @@ def _walk(case: Case, ask: Callable[[Case], Refusal | None], around: Around | No
             break
         case = after
     return found
+
+
+# ------------------------------------------------------------------ nodes that are alike
+
+def likeness(one: Waiting, around: Surroundings) -> Callable[[Room], Hashable | None]:
+    """All of a node that its barrier for this pod depends on: nodes of which it is equal have equal barriers.
+
+    None for a node that has to be asked by itself, for what is told of it names its pods or its conditions."""
+    spec, needs = one.pod["spec"], one.needs
+    terms = at(spec, f"affinity.nodeAffinity.{REQUIRED}.nodeSelectorTerms", ())
+    by_name = any(term.get("matchFields") for term in terms)
+    keys = sorted({*(spec.get("nodeSelector") or ()),
+                   *(each.get("key", "") for term in terms for each in term.get("matchExpressions") or ()),
+                   *(each.counted.key for each in needs.wishes.hard), *(key for key, _ in around.together),
+                   *(key for key, _ in around.apart), *(key for key, _ in around.keep_away)})
+
+    def of(room: Room) -> Hashable | None:
+        there, node = room.allocatable, room.node
+        taints = [(taint["key"], taint.get("value"), taint["effect"]) for taint in at(node, "spec.taints", ())]
+        if by_name or len(room.pods) + 1 > there.get("pods", 0) or any(taint[0] in CONDITIONS for taint in taints) \
+                or needs.ports and taken_port(needs.ports, room.ports) is not None:
+            return None
+        labels = labels_of(node)
+        return (at(node, "spec.unschedulable", False), tuple(taints), tuple(labels.get(key) for key in keys),
+                tuple((room.taken.get(name, 0), there.get(name, 0)) for name in needs.amounts))
+
+    return of
 
 
 # ------------------------------------------------------------------ the smallest of all

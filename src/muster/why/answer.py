@@ -25,6 +25,7 @@ class Answer:
     parts: Sequence[Answer] = ()
     notes: Sequence[str] = ()
     roughly: str = ""  # the verdict in fewer words, where there are too many of its sort
+    pod: str = ""  # the one that it is about, where `about` is a node
     state: str = ""  # one word: "refused", "ready", "waiting", ...
     found: Sequence[Mapping[str, Any]] | None = None  # for machines: obstacles, in the order in which they were met
 
@@ -54,7 +55,8 @@ def _listed(parts: Sequence[Answer], indent: str) -> list[str]:
     for group in told:
         first = group[0]
         name = first.about if len(group) == 1 else NODE
-        lines.append(f"{indent}{names([one.about for one in group])}: {first.says.replace(NODE, name)}")
+        who = f" ({first.pod})" if len(group) == 1 and first.pod else ""
+        lines.append(f"{indent}{names([one.about for one in group])}{who}: {first.says.replace(NODE, name)}")
         lines += [f"{indent}  {note.replace(NODE, name)}" for note in first.notes]
         lines += _listed(first.parts, indent + "  ")
     rough: dict[str, list[str]] = {}
@@ -81,6 +83,8 @@ def counted(number: int, noun: str = "pod") -> str:
 def as_json(answer: Answer) -> dict[str, Any]:
     name = answer.about.rpartition(" ")[2]
     found: dict[str, Any] = {"about": answer.about, "verdict": answer.verdict.replace(NODE, name)}
+    if answer.pod:
+        found["pod"] = answer.pod
     if answer.state:
         found["state"] = answer.state
     if answer.change:

@@ -163,15 +163,20 @@ def _standing(daemonset: Obj, live: Sequence[Daemon], scene: Scene, limits: Limi
     one = next((each for each in reversed(live) if each.is_current), live[-1])
     inner = pod_answer(one.pod, scene)
     if inner.state != "ready":
+        if inner.parts:  # what its node says
+            refusals = [said for part in inner.parts for said in (part.says, *part.notes)]
+            return Answer(one.node, f"its pod is {inner.state}: {refusals[0]}", notes=(*refusals[1:], *inner.notes),
+                          roughly=f"its pod is {inner.state}", state="not ready", pod=one.name,
+                          found=inner.parts[0].found)
         brief = inner.verdict.replace(f"it is on {one.node}, but ", "")
-        refusals = [said for part in inner.parts for said in (part.says, *part.notes)]
-        return Answer(one.node, f"{one.name}: {brief}", inner.change, notes=(*inner.notes, *refusals),
-                      roughly=pending_why(one.pod), state="not ready")
+        return Answer(one.node, f"its pod is {inner.state}: {brief}", inner.change, notes=inner.notes,
+                      roughly=pending_why(one.pod), state="not ready", pod=one.name)
     if one.is_current:
         settles_s = daemonset["spec"].get("minReadySeconds")
         settling = "" if one.is_available else f", available once it was ready for {settles_s} s"
-        return Answer(one.node, f"ready{settling}", state="ready")
-    return Answer(one.node, f"ready, of an older template: {_turn(daemonset, limits, down)}", state="ready")
+        return Answer(one.node, f"ready{settling}", state="ready", pod=one.name)
+    return Answer(one.node, f"ready, of an older template: {_turn(daemonset, limits, down)}", state="ready",
+                  pod=one.name)
 
 
 def _turn(daemonset: Obj, limits: Limits, down: Sequence[str]) -> str:

@@ -5,12 +5,12 @@ clusters; here every node is asked.
 """
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import replace
 
 from ..api.objects import Key, Obj, annotations_of, at, condition, is_deleting, name_of, namespace_of
 from ..api.storage import SELECTED_NODE, suits
-from ..scheduler.barrier import Barrier, barrier
+from ..scheduler.barrier import Barrier, barrier, likeness
 from ..scheduler.fit import Refusal
 from ..scheduler.obstacle import Case
 from ..scheduler.preempt import Preemption, best_preemption, may_preempt
@@ -51,7 +51,19 @@ def barriers(one: Waiting, scene: Scene, volumes: VolumeNeeds = NONE) -> dict[st
     """What keeps the pod off each node, in order of name; for a pod that is pinned only that one is asked."""
     world = scene.world
     asked = sorted(world.rooms) if one.only_on is None else [name for name in (one.only_on,) if name in world.rooms]
-    return {name: barrier(Case(one.pod, one.needs, world.room_for(one, name)), scene.around, volumes) for name in asked}
+    likeness_of = likeness(one, scene.around(one.needs.wishes)) if volumes is NONE else None
+    known: dict[Hashable, Barrier | None] = {}
+    found: dict[str, Barrier | None] = {}
+    for name in asked:
+        room = world.room_for(one, name)
+        like = likeness_of(room) if likeness_of is not None else None
+        if like is None or like not in known:
+            found[name] = barrier(Case(one.pod, one.needs, room), scene.around, volumes)
+            if like is not None:
+                known[like] = found[name]
+        else:
+            found[name] = known[like]
+    return found
 
 
 def refused(name: str, found: Barrier) -> Answer:
@@ -73,7 +85,8 @@ def _asked(about: str, one: Waiting, scene: Scene, volumes: VolumeNeeds) -> Answ
     fits = [name for name, there in found.items() if there is None]
     against = sorted(((name, there) for name, there in found.items() if there is not None),
                      key=lambda item: (not item[1].can_be_lifted, item[1].cost, item[1].says, item[0]))
-    parts = [refused(name, there) for name, there in against]
+    told = {id(there): refused("", there) for _, there in against}  # nodes that are alike have one barrier
+    parts = [replace(told[id(there)], about=name) for name, there in against]
     if waits := _nominated(one, scene):
         return Answer(about, waits, parts=parts, state="nominated")
     if fits:
@@ -81,7 +94,7 @@ def _asked(about: str, one: Waiting, scene: Scene, volumes: VolumeNeeds) -> Answ
     said = {name: there.obstacles[0].refusal for name, there in against}
     notes = [_preempting(one, scene, volumes, said)]
     if one.only_on is not None:
-        return Answer(about, f"unschedulable: it is for node {one.only_on} alone", notes=notes, parts=parts,
+        return Answer(about, "unschedulable: the one node that it is for does not take it", notes=notes, parts=parts,
                       state="unschedulable")
     none = "the one node does not take it" if total == 1 else f"none of {total:,} nodes takes it"
     return Answer(about, f"unschedulable: {none}", notes=notes, parts=parts, state="unschedulable")

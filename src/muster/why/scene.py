@@ -69,13 +69,15 @@ class Scene:
 
     def last_warning(self, about: Obj) -> str:
         """The last thing that somebody complained of: "FailedMount: ..."."""
-        uid = uid_of(about)
-        told = [one for one in self.objects(EVENTS).values()
-                if one.get("type") == "Warning" and at(one, "involvedObject.uid") == uid]
-        if not told:
-            return ""
-        last = max(told, key=lambda one: (one.get("lastTimestamp") or one.get("eventTime") or "", name_of(one)))
-        return f"{last.get('reason', '')}: {last.get('message', '')}"
+        last = self._last_warnings.get(uid_of(about))
+        return f"{last.get('reason', '')}: {last.get('message', '')}" if last is not None else ""
+
+    @cached_property
+    def _last_warnings(self) -> Mapping[str, Obj]:
+        """By the uid of what each is about."""
+        told = [one for one in self.objects(EVENTS).values() if one.get("type") == "Warning"]
+        told.sort(key=lambda one: (one.get("lastTimestamp") or one.get("eventTime") or "", name_of(one)))
+        return {at(one, "involvedObject.uid", ""): one for one in told}
 
 
 def _added(key: Key, obj: Obj) -> Change:
