@@ -8,7 +8,7 @@ from scheduling_world import HOST, ZONE, World, affinity, node, pod, spread, ter
 
 from muster.api.objects import Key
 from muster.control.plan import Tell
-from muster.scheduler.barrier import MOST, barrier, placement_barrier, remembering
+from muster.scheduler.barrier import MOST, barrier, likeness, placement_barrier, remembering
 from muster.scheduler.choice import World as Drafted
 from muster.scheduler.obstacle import Case
 from muster.scheduler.remedies import asking
@@ -229,6 +229,27 @@ def test_what_is_named_helps(first, second, q, r, one):
     assume(found.can_be_lifted)
     changed, one = helped(there, found)
     assert verdicts(one, World(*changed).snapshot.rooms)["n1"] is None
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(nodes("n"), min_size=2, max_size=6), st.lists(pods("q"), max_size=3), pods("p"), st.booleans())
+def test_nodes_that_are_alike_have_one_barrier(some, others, one, spreads):
+    """Law: of nodes whose likeness is equal the same is told, so one of them is asked for all."""
+    there = [{**each, "metadata": {**each["metadata"], "name": f"n{number}"}} for number, each in enumerate(some)]
+    for number, other in enumerate(others):
+        there.append({**other, "metadata": {**other["metadata"], "name": f"q{number}"},
+                      "spec": {**other["spec"], "nodeName": f"n{number % len(some)}"}})
+    if spreads:
+        one["spec"]["topologySpreadConstraints"] = [spread(WEB)]
+    world = World(*there)
+    waiting = waiting_of(Key("pods", "x", "p"), one)
+    around = Surroundings(waiting.needs.wishes, Drafted.of(world.snapshot.rooms, tallies=world.snapshot.tallies).draft)
+    like, told = likeness(waiting, around), {}
+    for name, room in world.snapshot.rooms.items():
+        kind, found = like(room), asked(there, one, name)
+        if kind is not None:
+            says = "" if found is None else found.says
+            assert told.setdefault(kind, says) == says
 
 
 @settings(max_examples=300, deadline=None)

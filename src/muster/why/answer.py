@@ -42,10 +42,10 @@ def text(answer: Answer) -> str:
 
 
 def _listed(parts: Sequence[Answer], indent: str) -> list[str]:
-    """Those that say the same in one line; those with parts of their own each by itself."""
+    """Those that say the same in one line."""
     groups: dict[tuple[str, tuple[str, ...], int], list[Answer]] = {}
-    for number, one in enumerate(parts):
-        groups.setdefault((one.says, tuple(one.notes), number if one.parts else -1), []).append(one)
+    for one in parts:  # pods that are alike share their parts
+        groups.setdefault((one.says, tuple(one.notes), id(one.parts) if one.parts else 0), []).append(one)
     told = list(groups.values())
     if len(told) > MOST_GROUPS:
         told, rest = told[:MOST_GROUPS - 4], [one for group in told[MOST_GROUPS - 4:] for one in group]
@@ -75,9 +75,9 @@ def names(all_: Sequence[str]) -> str:
     return f"{', '.join(all_[:NAMED])} and {len(all_) - NAMED:,} more"
 
 
-def counted(number: int, noun: str = "pod") -> str:
-    """ "1 pod is", "4,998 pods are"."""
-    return f"1 {noun} is" if number == 1 else f"{number:,} {noun}s are"
+def counted(number: int, noun: str, one: str = "", more: str = "") -> str:
+    """ "1 node", "4,998 nodes"; with their verbs: "1 pod is", "2 pods are"."""
+    return f"1 {noun} {one}".rstrip() if number == 1 else f"{number:,} {noun}s {more}".rstrip()
 
 
 def as_json(answer: Answer) -> dict[str, Any]:

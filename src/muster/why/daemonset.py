@@ -29,7 +29,7 @@ from ..controllers.daemonset_rollout import (
 )
 from ..scheduler.barrier import Barrier, placement_barrier
 from ..scheduler.obstacle import NODE
-from .answer import Answer, largest_first, names
+from .answer import Answer, counted, largest_first, names
 from .pod import NODE_IS_DOWN, pending_why, pod_answer
 from .scene import Scene
 
@@ -197,12 +197,12 @@ def _rollout(daemonset: Obj, places: Mapping[str, Place], limits: Limits, down: 
         return ()
     if is_rolling(daemonset):
         if limits.max_surge or len(down) < limits.max_unavailable:
-            return (f"rollout: {old} nodes still have an older template",)
+            return (f"rollout: {counted(old, 'node')} still to be updated",)
         allowed = at(daemonset, "spec.updateStrategy.rollingUpdate", {}).get("maxUnavailable", 1)
-        return (f"rollout: {old} nodes still have an older template; maxUnavailable {allowed} is used up by "
+        return (f"rollout: {counted(old, 'node')} still to be updated; maxUnavailable {allowed} is used up by "
                 f"{names(list(down))}: mend those, or allow more",)
     if is_paused(daemonset):
         return (f"rollout: paused; `kubectl annotate ds -n {namespace_of(daemonset)} {name_of(daemonset)} "
                 f"{PAUSED_ANNOTATION}-` lets it go on",)
-    return (f"rollout: its updateStrategy is OnDelete, so {old} nodes keep an older template until their pods are "
+    return (f"rollout: its updateStrategy is OnDelete, so the old pods of {counted(old, 'node')} stay until they are "
             "deleted",)

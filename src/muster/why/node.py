@@ -10,7 +10,7 @@ from ..api.objects import Key, Obj, at, condition, is_deleting, is_true, name_of
 from ..api.tables import since
 from ..scheduler.barrier import barrier
 from ..scheduler.obstacle import NODE, Case
-from ..scheduler.snapshot import DEFAULT_SCHEDULER, waiting_of
+from ..scheduler.snapshot import DEFAULT_SCHEDULER, FINISHED, waiting_of
 from ..scheduler.volumes import NONE, claim_names, volume_needs
 from .answer import Answer, counted, largest_first
 from .daemonset import RESOURCE, fit_answer
@@ -25,7 +25,7 @@ MOST_WAITING = 2_000  # pods asked about; what a thousand alike are told is the 
 
 def node_answer(node: Obj, scene: Scene) -> Answer:
     name, now = name_of(node), scene.now
-    pods = scene.mirror.on_node(name)
+    pods = {key: pod for key, pod in scene.mirror.on_node(name).items() if at(pod, "status.phase") not in FINISHED}
     told = (pod_answer(pod, scene) for _, pod in sorted(pods.items()))
     unwell = [one for one in told if one.state not in WELL]
     sets = [fit_answer(one, node) for _, one in sorted(scene.objects(RESOURCE).items()) if not is_deleting(one)]
@@ -63,14 +63,16 @@ def _state(node: Obj, now: float) -> tuple[str, str]:
 
 
 def _notes(node: Obj, pods: int, unwell: int) -> Iterable[str]:
+    is_silent = (condition(node, "Ready") or {}).get("status") == "Unknown"  # then all of its conditions are
     for one in at(node, "status.conditions", ()):
-        if one["type"] in PRESSURES and one["status"] != "False":
+        if one["type"] in PRESSURES and one["status"] != "False" and not is_silent:
             yield f"condition {one['type']} is {one['status']}: {one.get('message') or one.get('reason') or ''}"
     for taint in at(node, "spec.taints", ()):
         value = f"={taint['value']}" if taint.get("value") else ""
         yield f"taint {taint['key']}{value}:{taint['effect']}"
     most = at(node, "status.allocatable", {}).get("pods", "?")
-    yield f"{counted(pods)} there, of {most} at most" + (f"; {unwell} of them not well" if unwell else "")
+    unwell_too = f"; {unwell} of them not well" if unwell else ""
+    yield f"{counted(pods, 'pod', 'is', 'are')} there, of {most} at most{unwell_too}"
 
 
 def _waiting(node: Obj, scene: Scene) -> Iterable[Answer]:
@@ -79,7 +81,7 @@ def _waiting(node: Obj, scene: Scene) -> Iterable[Answer]:
     asked = 0
     for key, pod in sorted(scene.mirror.on_node("").items()):
         spec = pod["spec"]
-        if is_deleting(pod) or at(pod, "status.phase") in ("Succeeded", "Failed") or spec.get("schedulingGates") \
+        if is_deleting(pod) or at(pod, "status.phase") in FINISHED or spec.get("schedulingGates") \
                 or (spec.get("schedulerName") or DEFAULT_SCHEDULER) != DEFAULT_SCHEDULER:
             continue
         one = waiting_of(Key("pods", key.namespace, key.name), pod)

@@ -42,7 +42,14 @@ def unplaced(about: str, pod: Obj, scene: Scene) -> Answer:
         return Answer(about, f"unschedulable: {verdict}", change, state="unschedulable")
     if not scene.world.rooms:
         return Answer(about, "unschedulable: there are no nodes", "add one", state="unschedulable")
-    return _asked(about, waiting_of(Key("pods", space, name), pod), scene, volumes)
+    one = waiting_of(Key("pods", space, name), pod)
+    if volumes is not NONE:
+        return _asked(about, one, scene, volumes)
+    alike = (one.shape, one.needs.wishes, one.only_on, one.needs.priority, one.nominated, may_preempt(pod),
+             condition(pod, "PodScheduled") is None)
+    if alike not in scene.answered:  # a thousand pods of one template are answered alike
+        scene.answered[alike] = _asked(about, one, scene, volumes)
+    return replace(scene.answered[alike], about=about)
 
 
 # ------------------------------------------------------------------ every node

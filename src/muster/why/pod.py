@@ -10,7 +10,18 @@ from __future__ import annotations
 
 import re
 
-from ..api.objects import Obj, at, condition, finalizers_of, from_time, is_deleting, is_true, name_of, namespace_of
+from ..api.objects import (
+    Obj,
+    at,
+    condition,
+    controller_of,
+    finalizers_of,
+    from_time,
+    is_deleting,
+    is_true,
+    name_of,
+    namespace_of,
+)
 from ..api.placement import NO_EXECUTE, NOT_READY, UNREACHABLE, tolerates_one
 from ..api.tables import age, since
 from .answer import Answer
@@ -109,9 +120,9 @@ def _failed(about: str, pod: Obj) -> Answer:
         reason, message = trouble
     said = ": ".join(one for one in (reason, message) if one) or "its containers ended badly"
     where = f" on {pod['spec']['nodeName']}" if pod["spec"].get("nodeName") else ""
-    again = "its controller makes another" if any(
-        one.get("controller") for one in pod["metadata"].get("ownerReferences") or ()) else \
-        "it has no controller: make it anew"
+    owner = controller_of(pod)
+    again = "it has no controller, so make it anew" if owner is None else \
+        f"whether another comes is up to its {owner['kind']} {owner['name']}"
     return Answer(about, f"it failed{where}: {_short(said)}", f"a failed pod stays as it is; {again}", state="failed")
 
 

@@ -4,8 +4,8 @@ The books (rooms, tallies, budgets) are made when a question needs them: one abo
 """
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from ..api.objects import Key, Obj, at, labels_of, name_of, namespace_of, revision_of, uid_of
@@ -18,6 +18,7 @@ from ..scheduler.snapshot import Snapshot, Waiting, waiting_of
 from ..scheduler.topology import Surroundings
 from ..store.history import Change
 from ..store.history import Snapshot as Stored
+from .answer import Answer
 
 BUDGETS, EVENTS = "poddisruptionbudgets.policy", "events"
 
@@ -26,6 +27,7 @@ BUDGETS, EVENTS = "poddisruptionbudgets.policy", "events"
 class Scene:
     mirror: Mirror
     now: float
+    answered: dict[Hashable, Answer] = field(default_factory=dict)  # pods that are alike, and without a node
 
     @cached_property
     def snapshot(self) -> Snapshot:

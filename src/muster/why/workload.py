@@ -5,6 +5,7 @@
 """
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ..api.objects import Obj, at, condition, is_deleting, is_true, labels_of, name_of, namespace_of, uid_of
@@ -15,6 +16,7 @@ from .rollouts import DAEMONSETS, DEPLOYMENTS, JOBS, REPLICASETS, SHORT, STATEFU
 from .scene import Scene
 
 CONTROLLERS = "replicationcontrollers"
+_EXCEEDED = re.compile(r"exceeded quota: ([a-z0-9.-]+)")
 
 # ------------------------------------------------------------------ in one sentence
 
@@ -33,18 +35,18 @@ def stuck_why(resource: str, obj: Obj, standing: Standing, pods: Iterable[Obj], 
         more = f" ({len(names)} pods)" if len(names) > 1 else ""
         rest = f"; {others} more for other reasons" if others else ""
         return f"{names[0]}{more}: {why}{rest}{_limit(resource, obj) if standing.updated < standing.wanted else ''}"
-    if said := next(_refusals(obj), ""):
-        return said
+    if said := next(_complaints(obj), None):
+        return said[1]
     missing = standing.wanted - standing.available
     return f"{missing} of {standing.wanted} pods are missing" if missing > 0 else "its controller has not finished it"
 
 
-def _refusals(obj: Obj) -> Iterator[str]:
-    """What its conditions complain of."""
+def _complaints(obj: Obj) -> Iterator[tuple[str, str]]:
+    """The conditions that something is wrong by, and what they say."""
     for type_ in ("ReplicaFailure", "Progressing"):
         said = condition(obj, type_)
         if said is not None and (said["status"] == "True") == (type_ == "ReplicaFailure"):
-            yield said.get("message") or said.get("reason") or type_
+            yield type_, said.get("message") or said.get("reason") or type_
 
 
 def _limit(resource: str, obj: Obj) -> str:
@@ -124,21 +126,30 @@ def _pods(obj: Obj, scene: Scene) -> list[Obj]:
 
 
 def _notes(resource: str, obj: Obj, sets: Sequence[Obj], pods: Sequence[Obj], scene: Scene) -> Iterator[str]:
-    if at(obj, "status.observedGeneration", 0) < at(obj, "metadata.generation", 0):
+    if resource != JOBS and at(obj, "status.observedGeneration", 0) < at(obj, "metadata.generation", 0):
         yield "its controller has not seen its last change yet: does the controller manager run?"
     told: set[str] = set()
     for one in (obj, *sets):
-        for said in _refusals(one):
+        for type_, said in _complaints(one):
             if said not in told:
                 told.add(said)
-                yield f"{'it' if one is obj else name_of(one)} was refused: {said}" if is_true(one, "ReplicaFailure") \
+                yield f"its pods are refused: {said}{_quota(said, obj)}" if type_ == "ReplicaFailure" \
                     else f"its rollout is stuck: {said}"
     if resource == STATEFULSETS:
         yield from _ordinals(obj, pods, scene)
+    if resource == JOBS and is_true(obj, "Failed"):
+        return  # that says it
     for one in (obj, *sets):
         last, missing = scene.last_warning(one), at(one, "status.replicas", 0) < one["spec"].get("replicas", 1)
-        if last and missing and last.partition(": ")[2] not in told:
+        if last and missing and not told:
             yield f"last warning about {'it' if one is obj else name_of(one)}: {last}"
+
+
+def _quota(said: str, obj: Obj) -> str:
+    found = _EXCEEDED.search(said)
+    if found is None:
+        return ""
+    return f"; raise it (`kubectl edit quota -n {namespace_of(obj)} {found[1]}`), or end what it counts"
 
 
 def _ordinals(obj: Obj, pods: Sequence[Obj], scene: Scene) -> Iterator[str]:
