@@ -29,8 +29,8 @@ def test_a_pod_that_no_node_takes(cluster, space, pool):
     assert said[at + 1] == f"    and nodeSelector asks for disk=ssd, the node has no label disk; `kubectl label node {node} disk=ssd`"
     # The same in the pod's events, told once: next to FailedScheduling, which says what upstream says.
     described = space.kubectl("describe", "pod", "p").stdout
-    told = re.search(r"Normal +WouldHelp +\S+ +default-scheduler +(\S+): nodeSelector asks for test=\S+, the node has no "
-                     r"label test; `kubectl label node (\S+) test=\S+`; and nodeSelector asks for disk=ssd", described)
+    told = re.search(r"Normal +WouldHelp +\S+ +default-scheduler +(\S+): nodeSelector asks for disk=ssd, the node has no "
+                     r"label disk; `kubectl label node (\S+) disk=ssd`; and nodeSelector asks for test=", described)
     assert told[1] == told[2] != node  # two labels are less than a toleration and a label
     assert re.search(r"Warning +FailedScheduling +\S+ +default-scheduler +0/\d+ nodes are available: ", described)
     # Done as it was told, it helps.
