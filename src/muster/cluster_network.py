@@ -20,12 +20,13 @@ from typing import TypeVar
 from . import bootstrap
 from .api.errors import NotFound
 from .api.kinds.catalogue import Kinds
-from .api.objects import Obj, at
+from .api.objects import Key, Obj, at
 from .client.client import Client
 from .client.mirror import Mirror
 from .data_directory import Unusable
 from .network.backends import Here
-from .network.dns_server import serve_dns
+from .network.directory import SLICES
+from .network.dns_server import DnsServer, serve_dns
 from .network.forwarding import PORT, Forwarder
 from .network.node_proxies import Hosted, NodeProxies
 from .node import network_namespace
@@ -52,8 +53,7 @@ async def cluster_network(nodes: LocalNodes, mirror: Mirror, client: Client, kin
         if not listens:
             await _open(stack, serve(api, gateway, front.port, issued),
                         f"can not listen on {gateway}:{front.port} for the pods", "--port")
-        names = await _open(stack, serve_dns(mirror, gateway, 0, _forwarder()),
-                            f"can not answer DNS on {gateway} for the pods", "--cluster-cidr")
+        names = await _open_names(stack, mirror, gateway, await _last_port(client))
         await _keep(client, kinds, [*bootstrap.api_endpoints(address, front.port),
                                     *bootstrap.name_server(gateway, names.port)])
         async with asyncio.TaskGroup() as group:
@@ -85,7 +85,8 @@ def _hosted(nodes: LocalNodes) -> Iterable[Hosted]:
     fabric, sees = nodes.fabric, network_namespace.sees_bridged()
     for agent in nodes.agents.values():
         here = Here(agent.name, agent.address, fabric.cidr, fabric.pod_cidr(agent.number), sees_bridged=sees)
-        yield Hosted(here, partial(network_namespace.load_rules, fabric, agent.name))
+        yield Hosted(here, partial(network_namespace.load_rules, fabric, agent.name),
+                     partial(network_namespace.forget_flows, fabric, agent.name))
 
 
 async def _open(stack: contextlib.AsyncExitStack, door: contextlib.AbstractAsyncContextManager[_Door], what: str,
@@ -94,6 +95,22 @@ async def _open(stack: contextlib.AsyncExitStack, door: contextlib.AbstractAsync
         return await stack.enter_async_context(door)
     except OSError as error:
         raise Unusable(f"{what}: {error.strerror}; choose another one with {option}") from error
+
+
+async def _open_names(stack: contextlib.AsyncExitStack, mirror: Mirror, gateway: str, last: int) -> DnsServer:
+    """Where it was before, if that is free: pods that outlived the last server go on asking there."""
+    with contextlib.suppress(OSError):
+        return await stack.enter_async_context(serve_dns(mirror, gateway, last, _forwarder()))
+    return await _open(stack, serve_dns(mirror, gateway, 0, _forwarder()),
+                       f"can not answer DNS on {gateway} for the pods", "--cluster-cidr")
+
+
+async def _last_port(client: Client) -> int:
+    try:
+        slice_ = await client.get(Key(SLICES, "kube-system", "kube-dns"))
+    except NotFound:
+        return 0
+    return next((port["port"] for port in slice_.get("ports") or () if port.get("port")), 0)
 
 
 async def _keep(client: Client, kinds: Kinds, objects: Iterable[Obj]) -> None:

@@ -1,9 +1,10 @@
 """Services of real pods: whom a packet for a service's address reaches, and what names mean in a pod."""
+import shutil
 import socket
 import time
 import urllib.request
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 from real_nodes import pod, shell
@@ -55,6 +56,27 @@ def port_of(space, name):
 def fetched(url, within_s=5):
     with urllib.request.urlopen(url, timeout=within_s) as answer:
         return answer.read().decode().strip()
+
+
+def by_hand(name, host, listeners, **spec):
+    """A service of datagrams, and where it leads."""
+    port = {"name": "talk", "port": 53, "protocol": "UDP"}
+    slices = [{"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+               "metadata": {"name": f"{name}-{place}", "labels": {"kubernetes.io/service-name": name}},
+               "endpoints": [{"addresses": [host]}], "ports": [{**port, "port": to.getsockname()[1]}],
+               } for place, to in enumerate(listeners)]
+    return {"apiVersion": "v1", "kind": "List", "items": [
+        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": {"ports": [port], **spec}}, *slices]}
+
+
+def until_heard(client, asked, listener):
+    for _ in range(100):
+        with suppress(OSError):  # refused, while there are no rules
+            client.sendto(b"who", asked)
+        time.sleep(0.02)
+        with suppress(BlockingIOError):
+            return listener.recv(512) == b"who"
+    return False
 
 
 @contextmanager
@@ -118,13 +140,7 @@ class TestClusterAddresses:
         """To two listeners outside of the cluster, written into a slice by hand."""
         gateway = address_of(space, "node-1").rpartition(".")[0] + ".1"
         with datagrams(gateway) as one, datagrams(gateway) as two:
-            port = {"name": "talk", "port": 53, "protocol": "UDP"}
-            space.apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "talk"}, "spec": {"ports": [port]}})
-            space.apply(*({
-                "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
-                "metadata": {"name": f"talk-{place}", "labels": {"kubernetes.io/service-name": "talk"}},
-                "endpoints": [{"addresses": [gateway]}], "ports": [{**port, "port": to.getsockname()[1]}],
-            } for place, to in enumerate((one, two))))
+            space.apply(by_hand("talk", gateway, [one, two]))
             address = space.get("service", "talk")["spec"]["clusterIP"]
             asked(space, "node-1", f"for i in $(seq 20); do nslookup who {address} & done; sleep 0.5")
             assert [b"who" in to.recv(512) for to in (one, two)] == [True, True]
@@ -145,6 +161,18 @@ class TestNodePorts:
         gateway = nodes["node-1"].rpartition(".")[0] + ".1"
         assert {fetched(urls["near", "node-1"]) for _ in range(10)} == {f"one {gateway}"}, "its own, who see the sender"
         assert {fetched(urls["near", "node-2"]) for _ in range(10)} == {f"two {gateway}"}
+
+    @pytest.mark.skipif(shutil.which("conntrack") is None, reason="no conntrack on this machine")
+    def test_who_keeps_asking_is_led_on(self, space):
+        """Datagrams from one port are one flow, which would never notice that its endpoint has gone."""
+        node = address_of(space, "node-2")
+        gateway = node.rpartition(".")[0] + ".1"
+        with datagrams(gateway) as one, datagrams(gateway) as two, datagrams(gateway) as client:
+            space.apply(by_hand("talk", gateway, [one], type="NodePort"))
+            asks = (node, port_of(space, "talk"))
+            assert until_heard(client, asks, one)
+            space.apply(by_hand("talk", gateway, [two], type="NodePort"))
+            assert until_heard(client, asks, two)
 
     def test_local_alone(self, space):
         space.apply(service("near", type="NodePort", externalTrafficPolicy="Local"),

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from muster.network.backends import Here
 from muster.network.nft_table import Part, Table
-from muster.network.proxy import frame, part
+from muster.network.proxy import ended_flows, frame, part
 
 HERE = Here("n1", "10.88.0.2", "10.88.0.0/16", "10.88.1.0/24")
 NEAR, FAR = "10.88.1.5", "10.88.2.5"
@@ -116,6 +116,17 @@ def test_datagrams():
     made = part(service(port={"protocol": "UDP", "port": 53}), slices(NEAR, protocol="UDP"), HERE)
     assert made.elements["services", "10.96.0.7 . udp . 53"] == "goto cluster/shop/web/udp/53"
     assert f"meta l4proto udp dnat to {NEAR}:8080" in made.chains[f"endpoint/shop/web/udp/53/{NEAR}/8080"]
+
+
+def test_flows_of_datagrams_end_with_their_endpoint():
+    table = Table("muster", frame(HERE, "10.96.0.0/16"))
+    for name, about in (("names", {"protocol": "UDP", "port": 53}), ("web", {})):
+        table.put(("shop", name), part(service(port=about), slices(NEAR, FAR, protocol=about.get("protocol", "TCP")), HERE))
+    assert ended_flows(table.leaving()) == [], "nothing is known of what was there before"
+    table.done()
+    table.put(("shop", "names"), part(service(port={"protocol": "UDP", "port": 53}), slices(NEAR, protocol="UDP"), HERE))
+    table.put(("shop", "web"), None)
+    assert ended_flows(table.leaving()) == [(FAR, 8080)]
 
 
 # ------------------------------------------------------------------ scripts

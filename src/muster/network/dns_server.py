@@ -159,13 +159,13 @@ async def serve_dns(mirror: Mirror, host: str, port: int,
                     forwarder: Forwarder | None = None) -> AsyncIterator[DnsServer]:
     """Answers over UDP and TCP until the block ends.  Make it before the mirror runs.  Raises OSError."""
     directory = Directory()
-    mirror.on_change(directory.hear, RESOURCES)
     server = DnsServer(directory, port, forwarder)
     loop = asyncio.get_running_loop()
     listening = await asyncio.start_server(server.converse, host, port)
     try:
         server.port = listening.sockets[0].getsockname()[1]
         datagrams, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(server), (host, server.port))
+        mirror.on_change(directory.hear, RESOURCES)
         try:
             yield server
         finally:

@@ -130,6 +130,10 @@ class Table:
                      f"table ip {self.name} {{\n{self._frame}}}", *self._whole()]
         return "".join(f"{line}\n" for line in lines)
 
+    def leaving(self) -> list[str]:
+        """The chains that the script takes away."""
+        return self._chains.difference().stale if self._known else []
+
     def done(self) -> None:
         """The script was carried out."""
         self._chains.settle(self._known)

@@ -26,12 +26,13 @@ REST_S = 0.05  # between two rounds: a rollout's changes are seen together
 REST_SHARE = 2.0  # and at least so many times as long as the last one took
 FIRST_RETRY_S, LONGEST_RETRY_S = 0.5, 30.0
 
-Load = Callable[[str], Awaitable[object]]  # carries a script out in the node's network; raises an Exception
-
 
 class Hosted(NamedTuple):
+    """A node, and what is done in its network."""
+
     here: Here
-    load: Load
+    load: Callable[[str], Awaitable[object]]  # carries a script out; raises an Exception
+    forget: Callable[[list[tuple[str, int]]], Awaitable[object]]  # datagrams that go to these are looked up anew
 
 
 class NodeProxies:
@@ -100,7 +101,7 @@ class NodeProxies:
 
 class _Node:
     def __init__(self, hosted: Hosted, service_cidr: str):
-        self.here, self._load = hosted
+        self.here, self._load, self._forget = hosted
         self._table = Table(proxy.TABLE, proxy.frame(self.here, service_cidr))
         self._retry_s, self._said = FIRST_RETRY_S, ""
         self._waits: asyncio.TimerHandle | None = None  # until it may be tried again
@@ -113,6 +114,7 @@ class _Node:
         script = self._table.script()
         if not script or self._waits is not None:
             return
+        ended = proxy.ended_flows(self._table.leaving())
         try:
             await self._load(script)
         except Exception as error:  # whatever it was: packets go by the old rules until it is better
@@ -124,6 +126,8 @@ class _Node:
             self._retry_s = min(LONGEST_RETRY_S, 2 * self._retry_s)
         else:
             self._table.done()
+            if ended:
+                await self._forget(ended)
             self._retry_s, self._said = FIRST_RETRY_S, ""
 
     def _may_try(self, again: Callable[[], None]) -> None:

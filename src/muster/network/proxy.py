@@ -214,6 +214,15 @@ class _Port:
             self.draft.elements["guarded", f"{ip} . {self.protocol} . {self.port['port']}"] = f"goto guard/{self.stem}"
 
 
+def ended_flows(chains: Iterable[str]) -> list[tuple[str, int]]:
+    """Of chains that go: the addresses and ports from which datagrams were answered.
+
+    A flow of datagrams has no end: who keeps asking from one port would ask an endpoint that is gone for ever.
+    """
+    parts = [name.split("/") for name in chains if name.startswith("endpoint/")]
+    return [(address, int(port)) for *_, protocol, _, address, port in parts if protocol == "udp"]
+
+
 def _unserved(are_any: bool) -> str:
     return "drop" if are_any else "goto refuse"
 

@@ -145,6 +145,13 @@ async def load_rules(fabric: Fabric, node: str, script: str) -> None:
     await run("nsenter", f"--net={fabric.namespace_path(node)}", "nft", "-f", "-", given=script)
 
 
+async def forget_flows(fabric: Fabric, node: str, answered: Iterable[tuple[str, int]]) -> None:
+    """Datagrams that were answered from there are led anew.  Needs the program conntrack; without it they time out."""
+    for address, port in answered:
+        await attempt("nsenter", f"--net={fabric.namespace_path(node)}", "conntrack", "--delete", "--proto", "udp",
+                      "--reply-src", address, "--reply-port-src", str(port))
+
+
 async def remove_node(fabric: Fabric, node: str, number: int) -> None:
     await attempt("ip", "netns", "delete", fabric.namespace(node))
     await attempt("ip", "link", "delete", fabric.veth(number))
