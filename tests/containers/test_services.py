@@ -1,5 +1,7 @@
 """Services of real pods: whom a packet for a service's address reaches, and what names mean in a pod."""
+import os
 import shutil
+import signal
 import socket
 import time
 import urllib.request
@@ -7,7 +9,7 @@ from collections import Counter
 from contextlib import contextmanager, suppress
 
 import pytest
-from real_nodes import pod, shell
+from real_nodes import Nodes, Space, pod, shell
 
 SERVES = ("mkdir -p /tmp/cgi-bin; printf '#!/bin/sh\\necho\\necho $(hostname) $REMOTE_ADDR\\n' > /tmp/cgi-bin/who; "
           "chmod +x /tmp/cgi-bin/who; exec httpd -f -p 0.0.0.0:8080 -h /tmp")
@@ -144,6 +146,34 @@ class TestClusterAddresses:
             address = space.get("service", "talk")["spec"]["clusterIP"]
             asked(space, "node-1", f"for i in $(seq 20); do nslookup who {address} & done; sleep 0.5")
             assert [b"who" in to.recv(512) for to in (one, two)] == [True, True]
+
+
+@pytest.mark.long
+def test_rules_outlive_the_server(tmp_path, busybox):
+    """A killed server is not missed until something changes; the next one goes on from what is there."""
+    cluster = Nodes(tmp_path / "data", "--nodes", 1, "--load-image", busybox)
+    cluster.up()
+    try:
+        space = Space(cluster, "default")
+        cluster.kubectl("wait", "--for=create", "serviceaccount/default", "--timeout=10s")
+        space.apply(service(type="NodePort"), server("one"))
+        space.ready("one")
+        url = f"http://{address_of(space, 'node-1')}:{port_of(space, 'web')}{WHO}"
+        wait_for(url)
+        os.kill(cluster.pid, signal.SIGKILL)
+        assert fetched(url).startswith("one ")
+        cluster.up()
+        assert fetched(url).startswith("one ")
+        assert asked(space, "node-1", get(f"web{WHO}"))[0].startswith("one "), "its name too"
+        space.kubectl("delete", "pod", "one")
+        with pytest.raises(OSError, match="Connection refused"):
+            for _ in range(100):
+                fetched(url)
+                time.sleep(0.05)
+        os.kill(cluster.pid, signal.SIGKILL)
+    finally:
+        cluster.down()
+    assert cluster.leftovers() == []
 
 
 class TestNodePorts:

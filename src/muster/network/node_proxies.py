@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 NODES, ZONE_LABEL = "nodes", "topology.kubernetes.io/zone"
 REST_S = 0.05  # between two rounds: a rollout's changes are seen together
 REST_SHARE = 2.0  # and at least so many times as long as the last one took
+AT_ONCE = 100  # services that are looked at in one go
 FIRST_RETRY_S, LONGEST_RETRY_S = 0.5, 30.0
 
 
@@ -58,7 +59,9 @@ class NodeProxies:
 
     async def _round(self) -> None:
         places, self._dirty = list(self._dirty), {}
-        for place in places:
+        for number, place in enumerate(places, 1):
+            if not number % AT_ONCE:
+                await asyncio.sleep(0)  # others have their turn
             service = self._mirror.get(Key(SERVICES, *place))
             slices = list(self._slices.get(place, {}).values())
             for node in self._nodes:

@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from ..server.service_addresses import IP_RANGE
 from .host_command import CommandFailed, attempt, run
 
 __all__ = ["CommandFailed"]
@@ -24,6 +25,7 @@ __all__ = ["CommandFailed"]
 CANDIDATES = tuple(f"10.{second}.0.0/16" for second in range(88, 120))
 MOST_NODES = 250
 NAMESPACES = Path("/run/netns")
+RULES_WITHIN_S = 300.0  # 2,000 services take 4 s at the start, and 0.2 s when one changes
 BRIDGED = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
 
 
@@ -69,22 +71,31 @@ class Fabric(NamedTuple):
 
 async def choose(tag: str, asked: str, last: str) -> Fabric:
     """The cluster's network: the one asked for, else the one it had, else the first that is free.  Raises Unusable."""
+    if asked:
+        check_cidr(asked)
     taken = await _taken(f"muster{tag}")
     if asked:
-        try:
-            network = ipaddress.ip_network(asked)
-        except ValueError as error:
-            raise Unusable(f"--cluster-cidr {asked}: {error}") from None
-        if network.version != 4 or network.prefixlen != 16:
-            raise Unusable(f"--cluster-cidr {asked}: a network of 16 bits is needed, such as 10.88.0.0/16")
         if (other := _overlapping(asked, taken)) is not None:
             raise Unusable(f"--cluster-cidr {asked}: {other} is in use on this machine; choose another one")
         return Fabric(tag, asked)
+    taken.append(str(IP_RANGE))
     for cidr in (last, *CANDIDATES) if last else CANDIDATES:
         if _overlapping(cidr, taken) is None:
             return Fabric(tag, cidr)
     raise Unusable("every network from 10.88.0.0/16 to 10.119.0.0/16 is in use on this machine; "
                    "name a free one with --cluster-cidr")
+
+
+def check_cidr(asked: str) -> None:
+    """Can nodes and pods have their addresses there, whatever else is on the machine?  Raises Unusable."""
+    try:
+        network = ipaddress.ip_network(asked)
+    except ValueError as error:
+        raise Unusable(f"--cluster-cidr {asked}: {error}") from None
+    if network.version != 4 or network.prefixlen != 16:
+        raise Unusable(f"--cluster-cidr {asked}: a network of 16 bits is needed, such as 10.88.0.0/16")
+    if network.overlaps(IP_RANGE):
+        raise Unusable(f"--cluster-cidr {asked}: services have their addresses there; choose another one")
 
 
 async def _taken(own: str) -> list[str]:
@@ -142,7 +153,8 @@ def sees_bridged() -> bool:
 
 async def load_rules(fabric: Fabric, node: str, script: str) -> None:
     """Carries out all of a script for nft in the node's namespace, or nothing.  Raises CommandFailed."""
-    await run("nsenter", f"--net={fabric.namespace_path(node)}", "nft", "-f", "-", given=script)
+    await run("nsenter", f"--net={fabric.namespace_path(node)}", "nft", "-f", "-", given=script,
+              within_s=RULES_WITHIN_S)
 
 
 async def forget_flows(fabric: Fabric, node: str, answered: Iterable[tuple[str, int]]) -> None:
