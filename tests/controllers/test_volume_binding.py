@@ -3,7 +3,7 @@ import random
 
 import pytest
 
-from muster.api.objects import at, controller_reference, name_of, to_time, uid_of
+from muster.api.objects import at, controller_reference, name_of, to_time, uid_of, with_
 from muster.control.plan import Create, Delete, Patch, Replace, SetStatus, Tell
 from muster.controllers.stateful_set_claims import missing_claims, owned_claims
 from muster.controllers.volume_binding import SeenClaim, SeenVolume, plan
@@ -85,7 +85,9 @@ def summary(planned):
     pytest.param(a_claim(), [], [a_class(provisioner=NODE_LOCAL)], [], "!ProvisioningFailed", id="on a node, but on which"),
     pytest.param(a_claim(), [a_volume("a", "5Gi"), a_volume("b", "2Gi")], [a_class()], [], "reserve b for uid-www", id="smallest"),
     pytest.param(a_claim(size="3Gi"), [a_volume("a", "5Gi"), a_volume("b", "2Gi")], [], [], "reserve a for uid-www", id="size"),
-    pytest.param(a_claim(), [a_volume("a", reserved="www", size="1Mi")], [], [], "reserve a for uid-www", id="reserved"),
+    pytest.param(a_claim(), [a_volume("a", reserved="www", class_="slow")], [], [], "reserve a for uid-www", id="reserved"),
+    pytest.param(a_claim(), [a_volume("a", reserved="www", size="1Mi"), a_volume("b")], [], [], "reserve b for uid-www",
+                 id="reserved, but too small"),
     pytest.param(a_claim(), [a_volume("a", reserved="other")], [], [], "!ProvisioningFailed", id="reserved for another"),
     pytest.param(a_claim(), [a_volume("a", class_="slow")], [], [], "!ProvisioningFailed", id="another class"),
     pytest.param(a_claim(), [a_volume("a", going=True)], [], [], "!ProvisioningFailed", id="a volume that goes"),
@@ -95,6 +97,8 @@ def summary(planned):
     pytest.param(a_claim(), [a_volume("a", of="www")], [], [], "volumeName=a", id="names what is its own"),
     pytest.param(a_claim(volume="a"), [a_volume("a", of="www")], [], [], "Bound", id="then is bound"),
     pytest.param(a_claim(volume="a"), [a_volume("a")], [], [], "reserve a for uid-www", id="named by the user"),
+    pytest.param(a_claim(volume="a"), [a_volume("a", reserved="www", size="1Mi")], [], [], "reserve a for uid-www",
+                 id="named and reserved"),
     pytest.param(a_claim(volume="a"), [a_volume("a", of="other")], [], [], "", id="named, but another's"),
     pytest.param(a_claim(volume="a"), [], [], [], "", id="named, not there yet"),
     pytest.param(a_claim(volume="a", annotations={"pv.kubernetes.io/bind-completed": "yes"}), [], [], [],
@@ -105,6 +109,19 @@ def summary(planned):
 def test_claims(claim, volumes, classes, pods, does):
     seen = SeenClaim(claim, {name_of(one): one for one in volumes}, {name_of(one): one for one in classes}, pods)
     assert summary(plan(seen, 0)) == does
+
+
+@pytest.mark.parametrize("volume, why", [
+    pytest.param(a_volume("a", "1Mi"), "requested PV is too small", id="size"),
+    pytest.param(a_volume("a", class_="slow"), "storageClassName does not match", id="class"),
+    pytest.param(with_(a_volume("a"), "spec.volumeMode", "Block"), "incompatible volumeMode", id="mode"),
+    pytest.param(a_volume("a", modes=["ReadWriteMany"]), "incompatible accessMode", id="access modes"),
+    pytest.param(a_volume("a", going=True), 'the volume is marked for deletion "a"', id="going"),
+])
+def test_a_claim_that_names_what_it_can_not_have(volume, why):
+    (told,) = plan(SeenClaim(a_claim(volume="a"), {"a": volume}), 0).actions
+    assert (told.type, told.reason) == ("Warning", "VolumeMismatch")
+    assert told.message == f'Cannot bind to requested volume "a": {why}'
 
 
 def test_a_folder_on_a_node():

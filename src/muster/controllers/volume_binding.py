@@ -32,7 +32,17 @@ from ..api.objects import (
     uid_of,
     with_,
 )
-from ..api.storage import FOLDER, MADE_HERE, NODE_LOCAL, PROVISIONED_BY, SELECTED_NODE, size_of, suits
+from ..api.storage import (
+    FOLDER,
+    MADE_HERE,
+    NODE_LOCAL,
+    PROVISIONED_BY,
+    SELECTED_NODE,
+    mismatch,
+    size_of,
+    suits,
+    suits_reserved,
+)
 from ..client.mirror import Mirror
 from ..control.plan import NOTHING, Action, Create, Delete, Patch, Plan, Replace, SetStatus, Tell
 from ..control.runtime import Controller
@@ -90,12 +100,13 @@ def _claims_for(volume: Obj, mirror: Mirror) -> Iterable[Key]:
     reference = at(volume, "spec.claimRef")
     if reference:
         return (Key(CLAIMS, reference.get("namespace", ""), reference.get("name", "")),)
-    return _unbound(mirror)
+    return _unbound(mirror, name_of(volume))
 
 
-def _unbound(mirror: Mirror) -> list[Key]:
+def _unbound(mirror: Mirror, volume: str = "") -> list[Key]:
+    """The claims without a volume, and those that name this one: they may have waited for it."""
     return [Key(CLAIMS, namespace, name) for (namespace, name), claim in mirror.objects(CLAIMS).items()
-            if not at(claim, "spec.volumeName")]
+            if at(claim, "spec.volumeName", "") in ("", volume)]
 
 
 # ------------------------------------------------------------------ the look
@@ -135,8 +146,12 @@ def _plan_claim(seen: SeenClaim) -> Plan:
     volume = seen.volumes.get(name)
     if volume is None:
         return _lost(claim) if BIND_COMPLETED in annotations_of(claim) else NOTHING
-    if at(volume, "spec.claimRef") is None or _is_reserved(volume, claim):
+    if _is_reserved(volume, claim):
         return _reserve(volume, claim)
+    if at(volume, "spec.claimRef") is None:
+        why = mismatch(volume, claim)
+        return Plan([Tell(claim, "Warning", "VolumeMismatch", f'Cannot bind to requested volume "{name}": {why}')]) \
+            if why else _reserve(volume, claim)
     if not _is_of(volume, claim):
         return NOTHING
     if (larger := expansion(claim, volume)) is not None and at(claim, "status.phase") == "Bound":
@@ -161,7 +176,8 @@ def _seek(seen: SeenClaim) -> Plan:
     class_ = seen.classes.get(wanted or "")
     waits = class_ is not None and class_.get("volumeBindingMode") == "WaitForFirstConsumer" \
         and SELECTED_NODE not in annotations_of(claim)
-    reserved = next((one for _, one in sorted(seen.volumes.items()) if _is_reserved(one, claim)), None)
+    reserved = next((one for _, one in sorted(seen.volumes.items())
+                     if _is_reserved(one, claim) and suits_reserved(one, claim)), None)
     if reserved is not None:
         return _reserve(reserved, claim)
     if waits:
