@@ -3,6 +3,8 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 import time
 import urllib.request
 from collections import Counter
@@ -146,6 +148,27 @@ class TestClusterAddresses:
             address = space.get("service", "talk")["spec"]["clusterIP"]
             asked(space, "node-1", f"for i in $(seq 20); do nslookup who {address} & done; sleep 0.5")
             assert [b"who" in to.recv(512) for to in (one, two)] == [True, True]
+
+
+def test_a_machine_that_forwards_nothing_else():
+    """In a network namespace of its own, which stands for the machine."""
+    script = """if True:
+        import asyncio, subprocess, sys
+        from muster.node.network_namespace import Fabric, build_fabric, remove_fabric
+        def rules():
+            return subprocess.run(["iptables", "-S", "FORWARD"], capture_output=True, text=True, check=True).stdout
+        fabric = Fabric("abcdef", "10.88.0.0/16")
+        asyncio.run(build_fabric(fabric))
+        assert "musterabcdef" not in rules(), "nothing is dropped, nothing is let through"
+        subprocess.run(["iptables", "-P", "FORWARD", "DROP"], check=True)
+        for _ in range(2):
+            asyncio.run(build_fabric(fabric))
+            assert rules().count("musterabcdef ") == 2, rules()
+        asyncio.run(remove_fabric(fabric))
+        assert rules() == "-P FORWARD DROP\\n", rules()
+    """
+    done = subprocess.run(["unshare", "--net", sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.long

@@ -17,7 +17,7 @@ def machine(tmp_path, monkeypatch):
         (tmp_path / name).chmod(0o755)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(containerd, "_search_path", lambda: str(tmp_path))
+    monkeypatch.setattr(containerd, "search_path", lambda: str(tmp_path))
     monkeypatch.setattr(containerd, "PLUGINS", (str(tmp_path),))
     return tmp_path
 

@@ -110,7 +110,12 @@ class _Node:
         self._waits: asyncio.TimerHandle | None = None  # until it may be tried again
 
     def put(self, place: Place, service: Obj | None, slices: list[Obj]) -> None:
-        self._table.put(place, proxy.part(service, slices, self.here) if service is not None else None)
+        try:
+            made = proxy.part(service, slices, self.here) if service is not None else None
+        except Exception:
+            log.exception("the rules of service %s/%s can not be made", *place)  # our own mistake: the others go on
+        else:
+            self._table.put(place, made)
 
     async def carry_out(self, again: Callable[[], None]) -> None:
         """`again`: called when it is to be tried once more."""

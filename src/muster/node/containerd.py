@@ -21,7 +21,7 @@ from pathlib import Path
 
 from . import cgroups
 from .cri.client import Runtime, answers
-from .host_command import CommandFailed, attempt, run
+from .host_command import CommandFailed, attempt, run, search_path
 from .image_archive import PAUSE, pause_archive
 from .network_namespace import Unusable
 
@@ -46,7 +46,7 @@ async def check_host() -> None:
     if os.geteuid() != 0:
         raise Unusable("--runtime containers needs root: try `sudo muster up --runtime containers`")
     missing = sorted({package for program, package in NEEDED_PROGRAMS.items()
-                      if shutil.which(program, path=_search_path()) is None})
+                      if shutil.which(program, path=search_path()) is None})
     folder = plugin_folder()
     if folder is None:
         missing.append("containernetworking-plugins")
@@ -128,7 +128,7 @@ class Containerd:
             process = subprocess.Popen(
                 ["nsenter", f"--net={self.namespace}", "containerd", "--config", str(self.data / "containerd.toml"),
                  "--log-level", "warn"], stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True,
-                env={**os.environ, "PATH": _search_path()})
+                env={**os.environ, "PATH": search_path()})
         self._pid = process.pid
         self._pid_file.write_text(f"{process.pid}\n")
         runtime = await answers(str(self.socket), READY_WITHIN_S)
@@ -273,10 +273,6 @@ async def clean_up(tag: str, state: Path, nodes: list[Path]) -> None:
             break
     await cgroups.remove(f"muster-{tag}")
     shutil.rmtree(state, ignore_errors=True)
-
-
-def _search_path() -> str:
-    return os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 
 
 def _processes_of(folders: list[Path], tag: str) -> list[int]:

@@ -2,8 +2,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 
 WITHIN_S = 30.0
+
+
+def search_path() -> str:
+    """Where programs are looked for: also where only root looks."""
+    return os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 
 
 class CommandFailed(Exception):
@@ -12,9 +18,12 @@ class CommandFailed(Exception):
 
 async def run(*words: str, given: str | None = None, within_s: float = WITHIN_S) -> str:
     """Its output.  Raises CommandFailed."""
-    process = await asyncio.create_subprocess_exec(
-        *words, stdin=asyncio.subprocess.PIPE if given is not None else asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE)
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *words, stdin=asyncio.subprocess.PIPE if given is not None else asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env={**os.environ, "PATH": search_path()})
+    except FileNotFoundError:
+        raise CommandFailed(f"{words[0]} is not installed") from None
     try:
         async with asyncio.timeout(within_s):
             out, said = await process.communicate(given.encode() if given is not None else None)

@@ -125,6 +125,30 @@ async def build_fabric(fabric: Fabric) -> None:
         "  chain postrouting {\n    type nat hook postrouting priority srcnat;\n"
         f"    ip saddr {fabric.cidr} ip daddr != {fabric.cidr} masquerade\n  }}\n"
         "}\n"))
+    await _open_firewall(fabric)
+
+
+def _let_through(fabric: Fabric) -> list[list[str]]:
+    comment = ["-m", "comment", "--comment", fabric.table]
+    return [["FORWARD", way, fabric.bridge, *comment, "-j", "ACCEPT"] for way in ("-i", "-o")]
+
+
+async def _open_firewall(fabric: Fabric) -> None:
+    """Where the machine drops what it does not forward itself (Docker has it so), the bridge is an exception.
+
+    A rule of ours in a table of our own could not overrule that.
+    """
+    if "-P FORWARD DROP" not in await run("iptables", "-S", "FORWARD"):
+        return
+    for rule in _let_through(fabric):
+        if not await attempt("iptables", "-C", *rule):
+            await run("iptables", "-I", *rule)
+
+
+async def _close_firewall(fabric: Fabric) -> None:
+    if fabric.table in await run("iptables", "-S", "FORWARD"):
+        for rule in _let_through(fabric):
+            await attempt("iptables", "-D", *rule)
 
 
 async def build_node(fabric: Fabric, node: str, number: int, numbers: Iterable[int]) -> None:
@@ -172,6 +196,7 @@ async def remove_node(fabric: Fabric, node: str, number: int) -> None:
 
 async def remove_fabric(fabric: Fabric) -> None:
     await attempt("nft", "delete", "table", "ip", fabric.table)
+    await _close_firewall(fabric)
     await attempt("ip", "link", "delete", fabric.bridge)
 
 
