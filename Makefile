@@ -11,8 +11,10 @@ READY  := $(VENV)/.ready
 demo: $(READY)
 	@$(BIN)/muster demo
 
+# two processes or a few; real nodes take the machine for themselves
 test: $(VENV)/.tests-ready
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --ignore tests/containers
+	@$(BIN)/python -m pytest tests/containers
 
 N     ?= 500
 FIRST ?= 0

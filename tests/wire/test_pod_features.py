@@ -196,8 +196,10 @@ def test_the_states_of_pods(space, pool):
     """Pending, ContainerCreating, Running, Terminating; Error and CrashLoopBackOff; ErrImagePull and ImagePullBackOff."""
     node, = pool(1, behaviour={"pull": "100ms", "start": "100ms", "stop": "300ms"})
     seen = {}
+    space.apply(pod("first", schedulerName="nobody", containers=[{"name": "main", "image": "web:1"}]))
     watch = space.start("get", "pods", "-w", "--no-headers")
     try:
+        assert watch.stdout.readline().startswith("first"), "from here on nothing is missed"
         crash = {"metadata": {"annotations": {"muster.dev/crash": "main,after=100ms"}}}
         for name, image, more in (("web", "web:1", {}), ("crashes", "web:1", crash), ("broken", "web:404", {})):
             one = pod(name, nodeName="" if name == "web" else node, nodeSelector={"test": space.name},
