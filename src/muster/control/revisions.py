@@ -191,7 +191,7 @@ def _merge(kept: Obj, twins: list[Obj], pods: Iterable[Obj]) -> list[Action]:
     relabelled: list[Action] = [
         Patch(Key("pods", namespace_of(pod), name_of(pod)), uid_of(pod),
               {"metadata": {"labels": {HASH_LABEL: label}}})
-        for pod in pods if labels_of(pod).get(HASH_LABEL) in others]
+        for pod in sorted(pods, key=name_of) if labels_of(pod).get(HASH_LABEL) in others]
     return relabelled or [_delete(twin) for twin in twins]  # none is deleted before its pods have moved
 
 

@@ -15,13 +15,14 @@ https://kubernetes.io/docs/concepts/workloads/controllers/daemonset/
 """
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from ..api.objects import (
     Key,
     Obj,
+    controller_of,
     is_deleting,
     name_of,
     namespace_of,
@@ -45,13 +46,30 @@ RESOURCE = "daemonsets.apps"
 MOST_SETS = 4096  # whose failures are remembered
 
 
+class Own:
+    """The pods that are the set's own and need nothing done for that, by name; and which the board has not heard of."""
+
+    def __init__(self) -> None:
+        self.all: dict[str, Obj] = {}
+        self.unread: dict[str, Obj | None] = {}
+
+    def note(self, touched: Mapping[str, Obj | None]) -> None:
+        """None: it is not (any more)."""
+        self.unread.update(touched)
+        for name, pod in touched.items():
+            if pod is None:
+                self.all.pop(name, None)
+            else:
+                self.all[name] = pod
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What was read in the last look, by the identity of what it was read from: the next one reads what changed."""
+    """What was read so far: the next look reads what changed since."""
 
     selector: Obj
-    claimed: Mapping[int, Obj]  # pods that are its own, and need nothing done for that
-    board: Board
+    own: Own
+    board: Board | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +82,11 @@ class Memory:
 
 
 class Memories:
-    """The memory of every set that is there."""
+    """The memory of every set that is there, and which of its pods changed since it was last looked at."""
 
     def __init__(self) -> None:
         self._of: dict[Key, tuple[str, Memory]] = {}  # with the uid: never that of a namesake
+        self._touched: dict[str, dict[str, None]] = {}  # uid of a set -> names of pods
 
     def of(self, daemonset: Obj) -> Memory:
         uid, memory = self._of.get(_key(daemonset), ("", Memory()))
@@ -80,24 +99,44 @@ class Memories:
         self._of[key] = uid_of(daemonset), memory
 
     def forget(self, key: Key) -> None:
-        self._of.pop(key, None)
+        uid, _ = self._of.pop(key, ("", None))
+        self._touched.pop(uid, None)
+
+    def hear(self, change: Change) -> None:
+        """A pod changed: whoever controls it, or did, looks at it again."""
+        for pod in (change.previous, change.value):
+            controller = controller_of(pod) if pod is not None else None
+            if controller is not None and (touched := self._touched.get(controller["uid"])) is not None:
+                touched[change.key.name] = None
+
+    def touched(self, daemonset: Obj) -> Iterable[str] | None:
+        """None: nobody has listened so far."""
+        return self._touched.get(uid_of(daemonset))
+
+    def read(self, daemonset: Obj) -> None:
+        """All that was touched was looked at."""
+        if uid_of(daemonset) not in self._touched and len(self._touched) >= MOST_SETS:
+            del self._touched[next(iter(self._touched))]
+        self._touched[uid_of(daemonset)] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Observed:
     daemonset: Obj
-    pods: Sequence[Obj]  # its own, and those of its namespace without a controller
+    pods: Collection[Obj]  # its own, and those of its namespace without a controller
     nodes: Sequence[Obj]
     revisions: Sequence[Obj] = ()  # likewise
     names: Mapping[str, Obj] = field(default_factory=dict)  # every revision of the namespace
     memory: Memory = Memory()
     memories: Memories = field(default_factory=Memories)  # where `plan` leaves the next one
+    touched: Mapping[str, Obj | None] | None = None  # of `pods`, those that may differ from what the memory holds
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
     plan: Plan
     memory: Memory = Memory()
+    has_read: bool = False  # all that was touched: the memory holds it
 
 
 # ------------------------------------------------------------------ when to look
@@ -141,15 +180,30 @@ def observe(mirror: Mirror, key: Key, memories: Memories) -> Observed | None:
     if daemonset is None or is_deleting(daemonset):
         memories.forget(key)
         return None
+    memory, touched = memories.of(daemonset), memories.touched(daemonset)
+    pods: Collection[Obj]
+    changed: dict[str, Obj | None] | None = None
+    if touched is None or not _is_about(memory.reading, daemonset):
+        pods = owners.candidates(mirror, daemonset, "pods")
+    else:
+        pods = mirror.dependents_of(uid_of(daemonset), "pods").values()
+        changed = {name: mirror.get(Key("pods", key.namespace, name)) for name in touched}
+        changed.update((name_of(pod), pod) for pod in owners.orphans(mirror, "pods", key.namespace))
     return Observed(
         daemonset,
-        pods=owners.candidates(mirror, daemonset, "pods"),
+        pods=pods,
         nodes=list(mirror.objects("nodes").values()),
         revisions=owners.candidates(mirror, daemonset, revisions.RESOURCE),
         names=mirror.in_namespace(revisions.RESOURCE, key.namespace),
-        memory=memories.of(daemonset),
+        memory=memory,
         memories=memories,
+        touched=changed,
     )
+
+
+def _is_about(reading: Reading | None, daemonset: Obj) -> bool:
+    """A set of another selector claims its pods anew."""
+    return reading is not None and reading.selector is daemonset["spec"]["selector"]
 
 
 # ------------------------------------------------------------------ the decision
@@ -157,6 +211,8 @@ def observe(mirror: Mirror, key: Key, memories: Memories) -> Observed | None:
 def plan(seen: Observed, now: float) -> Plan:
     decision = decide(seen, now)
     seen.memories.keep(seen.daemonset, decision.memory)
+    if decision.has_read:
+        seen.memories.read(seen.daemonset)
     return decision.plan
 
 
@@ -167,35 +223,48 @@ def decide(seen: Observed, now: float) -> Decision:
                                    "This daemon set is selecting all pods. A non-empty selector is required.")]))
 
     selector = from_label_selector(daemonset["spec"]["selector"])
-    known = _claimed_before(seen)
-    pods = dict(zip(map(id, seen.pods), seen.pods, strict=True))
-    unknown = pods.keys() - known.keys()
-    claimed = owners.claim(daemonset, selector, sorted((pods[one] for one in unknown), key=name_of), "pods")
+    reading = seen.memory.reading
+    if reading is None or not _is_about(reading, daemonset):
+        reading = Reading(daemonset["spec"]["selector"], Own())
+    touched = seen.touched
+    if touched is None or reading is not seen.memory.reading:
+        touched = _differences(reading.own.all, seen.pods)
+    claimed = owners.claim(daemonset, selector, [pod for _, pod in sorted(touched.items(), key=_first)
+                                                 if pod is not None], "pods")
     recorded = owners.claim(daemonset, selector, seen.revisions, revisions.RESOURCE)
     if claimed.actions or recorded.actions:
         return Decision(Plan(recorded.actions + claimed.actions, size=size), seen.memory)
 
-    foreign = unknown.difference(map(id, claimed.mine))
-    mine = {one: pod for one, pod in pods.items() if one not in foreign} if foreign else pods
-    past = revisions.keep(daemonset, template_of(daemonset), recorded.mine, mine.values(), seen.names)
+    mine = {name_of(pod): pod for pod in claimed.mine}
+    reading.own.note({name: mine.get(name) for name in touched})
+    past = revisions.keep(daemonset, template_of(daemonset), recorded.mine, reading.own.all.values(), seen.names)
     if past.collides:
-        return Decision(Plan([_count_collision(daemonset)], size=size), seen.memory)
-    return _decide_pods(seen, mine, past, now, size)
+        return Decision(Plan([_count_collision(daemonset)], size=size), replace(seen.memory, reading=reading), True)
+    return _decide_pods(seen, reading, past, now, size)
 
 
-def _claimed_before(seen: Observed) -> Mapping[int, Obj]:
-    reading = seen.memory.reading
-    return reading.claimed if reading is not None and reading.selector is seen.daemonset["spec"]["selector"] else {}
+def _differences(known: Mapping[str, Obj], pods: Iterable[Obj]) -> dict[str, Obj | None]:
+    there = {name_of(pod): pod for pod in pods}
+    changed: dict[str, Obj | None] = {name: pod for name, pod in there.items() if known.get(name) is not pod}
+    changed.update(dict.fromkeys(name for name in known if name not in there))
+    return changed
 
 
-def _decide_pods(seen: Observed, pods: Mapping[int, Obj], past: revisions.Past, now: float, size: int) -> Decision:
+def _first(item: tuple[str, object]) -> str:
+    return item[0]
+
+
+def _decide_pods(seen: Observed, reading: Reading, past: revisions.Past, now: float, size: int) -> Decision:
     daemonset, spec = seen.daemonset, seen.daemonset["spec"]
     want = Want(past.hash, template_generation(daemonset), spec.get("minReadySeconds") or 0)
-    board = _board(seen, want)
+    own, board = reading.own, reading.board
+    if board is None or board.template is not template_of(daemonset) or board.want != want:
+        board, own.unread = Board(template_of(daemonset), want), dict(own.all)
     failures = _failures(seen)
-    changed = board.take_in(list(seen.nodes), pods, now)
+    changed = board.take_in(list(seen.nodes), own.unread, now)
     limits = limits_of(daemonset, board.desired)
     board.judge(changed, daemonset, allows_surge(daemonset), limits.max_surge > 0, failures, now)
+    own.unread = {}
 
     chores = board.chores(failures, now)
     steps = board.steps(limits) if is_rolling(daemonset) else Steps()
@@ -208,22 +277,14 @@ def _decide_pods(seen: Observed, pods: Mapping[int, Obj], past: revisions.Past, 
         *chores.tell,
         *(_end(daemon.pod, daemonset) for daemon in chores.end + steps.end),
         *(Create(make(node), tell=daemonset) for node in starts if make is not None),
-        *revisions.surplus(past.old, pods.values(), 10 if limit is None else limit),
+        *revisions.surplus(past.old, own.all.values(), 10 if limit is None else limit),
     ]
     status = status_of(daemonset, board.counts, board.desired)
     if status != daemonset.get("status"):
         actions.append(SetStatus(_key(daemonset), uid_of(daemonset), status))
     wakes = [when for when in (board.settles_at(), chores.wake_at) if when is not None]
     return Decision(Plan(actions, min(wakes, default=None), size),
-                    Memory(_generation(daemonset), chores.failures, Reading(spec["selector"], pods, board)))
-
-
-def _board(seen: Observed, want: Want) -> Board:
-    """The one of the last look, while it is about the same template."""
-    reading, template = seen.memory.reading, template_of(seen.daemonset)
-    if reading is not None and reading.board.template is template and reading.board.want == want:
-        return reading.board
-    return Board(template, want)
+                    Memory(_generation(daemonset), chores.failures, Reading(reading.selector, own, board)), True)
 
 
 def selects_everything(daemonset: Obj) -> bool:
@@ -255,5 +316,12 @@ def _key(daemonset: Obj) -> Key:
 
 def daemonset_controller() -> Controller:
     """A controller with a memory of its own."""
-    return Controller("daemonset-controller", (RESOURCE, "pods", "nodes", revisions.RESOURCE),
-                      wakes, partial(observe, memories=Memories()), plan, account="daemon-set-controller")
+    memories = Memories()
+
+    def hear(change: Change, mirror: Mirror) -> Iterable[Key]:
+        if change.key.resource == "pods":
+            memories.hear(change)
+        return wakes(change, mirror)
+
+    return Controller("daemonset-controller", (RESOURCE, "pods", "nodes", revisions.RESOURCE), hear,
+                      partial(observe, memories=memories), plan, account="daemon-set-controller")

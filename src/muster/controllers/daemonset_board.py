@@ -1,7 +1,7 @@
 """Where a DaemonSet stands, kept from one look to the next: a look costs what changed since the last one.
 
     Board            every place (a node that has or should have a pod), and what they add up to
-    board.take_in    the nodes and pods as they are now: only those that are other objects than before are read
+    board.take_in    the nodes as they are now, and the pods that changed
     board.chores     what places need, whatever the rollout does        (daemonset_places.py)
     board.steps      how old pods give way to new ones                  (daemonset_rollout.py)
 
@@ -11,7 +11,7 @@ it was shown last and from the time, never from what it was shown before (tests/
 """
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from operator import is_
@@ -21,7 +21,7 @@ from sortedcontainers import SortedDict
 from ..api.objects import Obj, name_of
 from .daemonset_nodes import Fit, eligibility
 from .daemonset_places import Chores, Failures, Place, by_age, tend
-from .daemonset_pods import Daemon, Want, daemons_of, node_of
+from .daemonset_pods import Daemon, Want, daemons_of
 from .daemonset_rollout import Limits, Steps, Turn, turn_of
 from .daemonset_status import NOTHING, Counts, counts_of
 from .readiness import NEVER
@@ -48,8 +48,8 @@ class Board:
         self._fits = eligibility(template)
         self._nodes: list[Obj] = []
         self._fit: dict[str, Fit] = {}
-        self._pods: Mapping[int, Obj] = {}  # by identity; never changed
-        self._daemons: dict[str, dict[int, Daemon]] = {}  # by node, then by the identity of the pod
+        self._node_of: dict[str, str] = {}  # by the pod's name
+        self._daemons: dict[str, dict[str, Daemon]] = {}  # by node, then by the pod's name
         self._judged: dict[str, Judged] = {}
         self._surging = self._surges = False  # may two pods stand on a node; does the rollout go that way
         # Of places that are not counted alone: what each may do, in the order of the nodes.
@@ -61,15 +61,16 @@ class Board:
 
     # ---- what is there
 
-    def take_in(self, nodes: list[Obj], pods: Mapping[int, Obj], now: float) -> set[str]:
-        """Reads what changed; the nodes whose places have to be judged again."""
+    def take_in(self, nodes: list[Obj], pods: Mapping[str, Obj | None], now: float) -> set[str]:
+        """The nodes as they are, and the pods that changed (by name; None: gone).  Returns the nodes whose places have
+        to be judged again."""
         changed = self._take_nodes(nodes) | self._take_pods(pods, now)
         for node, when in list(self._settling.items()):
             if when <= now:
                 changed.add(node)
                 if there := self._daemons.get(node):
                     again = daemons_of([one.pod for one in there.values()], self.want, now)
-                    self._daemons[node] = by_identity(again)
+                    self._daemons[node] = {one.name: one for one in again}
         return changed
 
     def _take_nodes(self, nodes: list[Obj]) -> set[str]:
@@ -83,20 +84,20 @@ class Board:
         self.desired = sum(fit is Fit.RUN for fit in fits.values())
         return changed
 
-    def _take_pods(self, pods: Mapping[int, Obj], now: float) -> set[str]:
+    def _take_pods(self, pods: Mapping[str, Obj | None], now: float) -> set[str]:
         changed: set[str] = set()
-        before = self._pods
-        for gone in before.keys() - pods.keys():
-            node = node_of(before[gone]) or ""
-            there = self._daemons.get(node)
-            if there is not None and there.pop(gone, None) is not None:
+        for name in pods:
+            node = self._node_of.pop(name, None)
+            if node is not None:
                 changed.add(node)
+                there = self._daemons[node]
+                del there[name]
                 if not there:
                     del self._daemons[node]
-        for daemon in daemons_of([pods[new] for new in pods.keys() - before.keys()], self.want, now):
-            self._daemons.setdefault(daemon.node, {})[id(daemon.pod)] = daemon
+        for daemon in daemons_of([pod for pod in pods.values() if pod is not None], self.want, now):
+            self._node_of[daemon.name] = daemon.node
+            self._daemons.setdefault(daemon.node, {})[daemon.name] = daemon
             changed.add(daemon.node)
-        self._pods = pods
         return changed
 
     # ---- what it adds up to
@@ -184,6 +185,3 @@ class Board:
         """When the next ready pod has settled."""
         return min(self._settling.values(), default=None)
 
-
-def by_identity(daemons: Iterable[Daemon]) -> dict[int, Daemon]:
-    return {id(one.pod): one for one in daemons}
