@@ -1,6 +1,9 @@
 """How many replicas an autoscaler asks for: of one metric, of several, and as fast as it may."""
 from __future__ import annotations
 
+import math
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -186,6 +189,66 @@ def test_within_the_bounds_and_never_the_wrong_way(rules, wishes, least, room):
         current = found.replicas
 
 
+class Timeline:
+    """What the number was when: a second opinion on how much a policy leaves of its period."""
+
+    def __init__(self, number: int):
+        self.numbers = [(0.0, number)]
+        self.recommended: list[tuple[float, int]] = []
+
+    def at(self, moment: float) -> int:
+        return [number for when, number in self.numbers if when <= moment][-1]
+
+    def since(self, moment: float) -> list[int]:
+        return [number for when, number in self.recommended if when > moment]
+
+    def furthest(self, rules, now: float, sign: int) -> int:
+        """How far its policies let it go, up (1) or down (-1)."""
+        reached = []
+        for policy in rules["policies"]:
+            start, value = self.at(now - policy["periodSeconds"]), policy["value"]
+            step = value if policy["type"] == "Pods" else math.ceil(start * value / 100)
+            reached.append(step * sign + start)
+        furthest, nearest = (max, min) if sign > 0 else (min, max)
+        return nearest(reached) if rules["selectPolicy"] == "Min" else furthest(reached)
+
+
+def any_rules(rng: random.Random):
+    policies = [{"type": rng.choice(["Pods", "Percent"]), "value": rng.randint(1, 150), "periodSeconds": rng.randint(1, 300)}
+                for _ in range(rng.randint(1, 3))]
+    return {"stabilizationWindowSeconds": rng.choice([0, 30, 300]), "policies": policies,
+            "selectPolicy": rng.choice(["Max", "Max", "Min", "Disabled"])}
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_within_the_pace_of_its_policies_and_as_steady_as_asked_for(seed):
+    rng = random.Random(seed)
+    rules = {"scaleUp": any_rules(rng), "scaleDown": any_rules(rng)}
+    wishes = [rng.randint(0, 30) for _ in range(60)]
+    current = rng.randint(1, 20)
+    bounds, memory, timeline = Bounds(1, 30), Memory(), Timeline(current)
+    for turn, wanted in enumerate(wishes):
+        now = NOON + 15 * turn
+        found = limit(rules, memory, current, wanted, bounds, now).replicas
+        timeline.recommended.append((now, wanted))
+        if found != current:
+            up = found > current
+            way = rules["scaleUp" if up else "scaleDown"]
+            assert way["selectPolicy"] != "Disabled"
+            furthest = timeline.furthest(way, now, 1 if up else -1)
+            window = [wanted, *timeline.since(now - way["stabilizationWindowSeconds"])]
+            if up:
+                assert found <= furthest + 1, "as fast as it may (rounded up as floats have it)"
+                assert found <= min(window), "up by the lowest of late"
+            else:
+                assert found >= furthest - 1
+                assert found >= max(window), "down to the highest of late"
+            memory = memory.scaled(now, current, found)
+            timeline.numbers.append((now, found))
+        memory = memory.recommended(now, wanted)
+        current = found
+
+
 # ------------------------------------------------------------------ a whole look
 
 def autoscaler(**spec):
@@ -248,3 +311,43 @@ def test_a_status_that_says_the_same_is_not_written_again():
     (written,) = first.plan.actions
     again = decide(seen({**autoscaler(), "status": written.status}, [pod(0)], [sample(500)], memory=first.memory), NOON + 15)
     assert again.plan.actions == []
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_without_rules_it_doubles_at_most_and_goes_down_to_the_highest_of_five_minutes(seed):
+    rng = random.Random(seed)
+    memory, current, recommended = Memory(), rng.randint(1, 20), []
+    for turn in range(60):
+        wanted = rng.randint(0, 30)
+        found = limit(None, memory, current, wanted, Bounds(1, 30), NOON + 15 * turn).replicas
+        recommended.append(wanted)
+        assert 1 <= found <= max(2 * current, 4)
+        assert found >= min(2 * current, max(recommended[-20:]), 30), "no sooner down"
+        memory = memory.recommended(NOON + 15 * turn, wanted)
+        current = found
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_load_that_hardly_changes_brings_the_number_to_rest(seed):
+    """Work that is spread evenly over the pods there are, a few thousandths more or less at each look."""
+    rng = random.Random(seed)
+    pods, load = rng.randint(1, 9), rng.randint(0, 4000)
+    memory, numbers = Memory(), [pods]
+    for turn in range(60):
+        each = round(load * rng.uniform(0.996, 1.004) / pods)
+        decision = decide(seen(autoscaler(), [pod(n) for n in range(pods)], [sample(each)] * pods, memory=memory), NOON + 15 * turn)
+        memory = decision.memory
+        scale, _, _ = done(decision)
+        pods = scale[0] if scale else pods
+        numbers.append(pods)
+    moves = [later - earlier for earlier, later in zip(numbers, numbers[1:], strict=False) if later != earlier]
+    assert sum(one * other < 0 for one, other in zip(moves, moves[1:], strict=False)) <= 1, "it turns round once at most"
+    assert len(set(numbers[-30:])) == 1, "it comes to rest"
+    assert 1 <= pods <= 10 and (load / pods / 500 <= 1.11 or pods == 10)
+
+
+@given(st.lists(st.integers(450, 550), min_size=1, max_size=10))
+def test_within_the_tolerance_nothing_changes(used):
+    scale, _, _ = done(decide(seen(autoscaler(), [pod(n) for n in range(len(used))], [sample(one) for one in used]), NOON))
+    share = sum(used) * 100 // (1000 * len(used))
+    assert scale == [] or share == 55, "55 is beyond a tenth of 50, as floats have it"
