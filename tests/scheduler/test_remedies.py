@@ -116,6 +116,10 @@ LOCAL = {"nodeSelectorTerms": [expressions(expression(HOST, "In", "n2"))]}
     pytest.param([*TWO_ZONES, pod("q", bound="n1", labels=DB)], pod("p", affinity=affinity("podAntiAffinity", term(DB))),
                  f"its anti-affinity keeps it from pods with app=db: 1 pod is in {ZONE}=a; make that rule "
                  f"preferredDuringScheduling..., or by {HOST} instead of {ZONE}, or end those pods", id="anti-affinity"),
+    pytest.param([node("n1"), pod("q", bound="n1", labels=WEB, affinity=affinity("podAntiAffinity", term(WEB, HOST)))],
+                 pod("p", labels=WEB, affinity=affinity("podAntiAffinity", term(WEB, HOST))),
+                 f"its anti-affinity keeps it from pods with app=web: 1 pod is in {HOST}=n1; make that rule "
+                 "preferredDuringScheduling... in their template, or add a node", id="its siblings"),
     pytest.param([*TWO_ZONES, pod("q", bound="n1", affinity=affinity("podAntiAffinity", term(WEB)))], pod("p", labels=WEB),
                  f"1 pod is in {ZONE}=a with anti-affinity to app=web, as this pod is labelled; end those pods, or "
                  "label this pod otherwise", id="another's anti-affinity"),
@@ -279,6 +283,11 @@ def test_what_is_named_helps_among_other_pods(others, constraints, rules, labels
             if last.needs_pod is not None:
                 namespace, wanted = last.needs_pod
                 world.append(pod(f"new{tries}", bound=name, labels=dict(wanted), namespace=namespace))
+            elif "in their template" in last.change:
+                group = one["metadata"]["labels"]
+                one, *world = ({**each, "spec": {**each["spec"], "affinity": {}}}
+                               if each["kind"] == "Pod" and each["metadata"]["labels"] == group else each
+                               for each in (one, *world))
             else:
                 assert "end those pods" in last.change
                 key = last.found.partition(" in ")[2].partition("=")[0]

@@ -83,8 +83,12 @@ def apart_from_others(why: Refusal, case: Case, around: Surroundings) -> Obstacl
     for number, (count, (key, counts)) in enumerate(zip(wishes.not_with, around.apart, strict=True)):
         if there := counts.get(labels.get(key, "")):
             found = f"its anti-affinity keeps it from {_whom(count)}: {_pods(there)} in {key}={labels[key]}"
+            if any(held.term == wishes.apart[number] for held in around.held_against):  # its siblings', too
+                change = f"make that rule preferredDuringScheduling... in their template{_by_host(key)}"
+                elsewhere = "add a node" if key == HOST else f"add a node with another {key}"
+                return Obstacle(why, found, change, elsewhere, cost=5)
             after = case.with_pod(_without_term(case.pod, number))
-            return Obstacle(why, found, f"make that rule preferredDuringScheduling...{_elsewhere(key)}",
+            return Obstacle(why, found, f"make that rule preferredDuringScheduling...{_by_host(key)}",
                             "end those pods", after, cost=5)
     for held, (key, counts) in zip(around.held_against, around.keep_away, strict=True):
         if there := counts.get(labels.get(key, "")):
@@ -94,7 +98,7 @@ def apart_from_others(why: Refusal, case: Case, around: Surroundings) -> Obstacl
     return Obstacle(why, ", ".join(why.reasons))
 
 
-def _elsewhere(key: str) -> str:
+def _by_host(key: str) -> str:
     return "" if key == HOST else f", or by {HOST} instead of {key}"
 
 

@@ -37,7 +37,7 @@ def node_answer(node: Obj, scene: Scene) -> Answer:
         parts.append(Answer("pods there that are not well", f"{len(unwell)} of {len(pods)}",
                             parts=largest_first(unwell)))
     if waiting:
-        against = sum(one.state == "refused" for one in waiting)
+        against = sum(one.state != "takes" for one in waiting)
         parts.append(Answer("pods that wait for a node", f"{against} of {len(waiting)} are refused here",
                             parts=largest_first(waiting)))
     state = "ready" if is_true(node, "Ready") else "not ready"

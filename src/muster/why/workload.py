@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ..api.objects import Obj, at, condition, is_deleting, is_true, labels_of, name_of, namespace_of, uid_of
 from ..controllers.deployment_sets import sort_out
-from .answer import Answer, largest_first
+from .answer import Answer, counted, largest_first
 from .pod import pending_why, pod_answer
 from .rollouts import DAEMONSETS, DEPLOYMENTS, JOBS, REPLICASETS, SHORT, STATEFULSETS, Standing, standing
 from .scene import Scene
@@ -169,7 +169,7 @@ def _ordinals(obj: Obj, pods: Sequence[Obj], scene: Scene) -> Iterator[str]:
             missing = sum(f"{name_of(obj)}-{one}" not in there for one in range(ordinal + 1, start + wanted))
             if later:
                 yield (f"it goes by ordinal: {name} is not ready, and what comes after it waits for it"
-                       + (f" ({missing} pods are not made yet)" if missing else "")
+                       + (f" ({counted(missing, 'pod', 'is', 'are')} not made yet)" if missing else "")
                        + "; podManagementPolicy Parallel would not wait")
             return
     update = at(obj, "status.updateRevision", "")
