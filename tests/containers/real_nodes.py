@@ -65,7 +65,7 @@ class Nodes:
         found += [f"rules {line}" for line in tables.splitlines() if tag in line]
         found += [f"mount {line.split()[4]}" for line in Path("/proc/self/mountinfo").read_text().splitlines()
                   if str(self.data_dir) in line or f"/run/muster/{tag}" in line]
-        found += [f"cgroup {path}" for path in Path("/sys/fs/cgroup").glob(f"**/muster-{tag}")]
+        found += [f"cgroup {path}" for stem in ("", "*/") for path in Path("/sys/fs/cgroup").glob(f"{stem}muster-{tag}")]
         found += [f"state {path}" for path in Path("/run/muster").glob(tag)]
         routes = subprocess.run(["ip", "route"], capture_output=True, text=True, check=True).stdout
         found += [f"route {line}" for line in routes.splitlines() if tag in line]

@@ -66,6 +66,7 @@ def fetched(space, name, *urls):
     return space.logs(name).splitlines()
 
 
+@pytest.mark.long
 def test_members_that_keep_their_names_and_their_data(space):
     space.apply(service("db", clusterIP="None", publishNotReadyAddresses=True), database())
     space.kubectl("rollout", "status", "statefulset/db", "--timeout=30s")
@@ -108,6 +109,7 @@ def test_data_outlives_its_node(tmp_path, busybox):
         cluster.down()
 
 
+@pytest.mark.long
 def test_no_request_fails_while_servers_are_replaced(space):
     one = shell(f"echo ok > /tmp/index.html; {HTTP}", readinessProbe=READY,
                 lifecycle={"preStop": {"exec": {"command": ["sleep", "2"]}}})

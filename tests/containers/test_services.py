@@ -1,4 +1,5 @@
 """Services of real pods: whom a packet for a service's address reaches, and what names mean in a pod."""
+import itertools
 import os
 import shutil
 import signal
@@ -15,6 +16,7 @@ from real_nodes import Nodes, Space, pod, shell
 
 SERVES = ("mkdir -p /tmp/cgi-bin; printf '#!/bin/sh\\necho\\necho $(hostname) $REMOTE_ADDR\\n' > /tmp/cgi-bin/who; "
           "chmod +x /tmp/cgi-bin/who; exec httpd -f -p 0.0.0.0:8080 -h /tmp")
+_numbers = itertools.count(1)
 WHO = "/cgi-bin/who"
 
 
@@ -33,24 +35,27 @@ def service(name="web", **spec):
 
 def asked(space, node, script, **more):
     """What a pod on that node says when it runs the script, in words."""
-    space.apply(pod(f"asks-{node}", shell(script), nodeName=node, restartPolicy="Never", **more))
-    space.ended(f"asks-{node}")
-    said = space.logs(f"asks-{node}")
-    space.kubectl("delete", "pod", f"asks-{node}", "--wait=false")
-    return said.splitlines()
+    name = f"asks-{next(_numbers)}"
+    space.apply(pod(name, shell(script), nodeName=node, restartPolicy="Never", **more))
+    space.ended(name)
+    return space.logs(name).splitlines()
 
 
 def get(url, times=1):
     return f"for i in $(seq {times}); do timeout 1 wget -q -O - http://{url} 2>&1 || echo $?; done; "
 
 
-@pytest.fixture
-def shop(space):
-    """A server on each node."""
+@pytest.fixture(scope="module")
+def shop(nodes):
+    """A server on each node; tests add what they need under names of their own."""
+    space = Space(nodes, "shop")
+    nodes.kubectl("create", "namespace", "shop")
+    space.kubectl("wait", "--for=create", "serviceaccount/default", "--timeout=10s")
     space.apply(service(), server("one", "node-1"), server("two", "node-2"))
     space.ready("one")
     space.ready("two")
-    return space
+    yield space
+    nodes.kubectl("delete", "namespace", "shop", "--wait=false")
 
 
 def port_of(space, name):
