@@ -1,7 +1,7 @@
 """What a container is told of itself and its cluster: expansions, values from elsewhere, names of servers."""
 import pytest
 
-from muster.node.dns_config import DnsConfig, dns_config, parse
+from muster.node.dns_config import DnsConfig, dns_config, in_reach, parse
 from muster.node.environment import ConfigError, Facts, command_of, environment, expanded, field_value
 
 HERE = Facts("n1", "10.0.0.1", "10.1.0.2", {"cpu": "4", "memory": "8Gi"})
@@ -84,3 +84,13 @@ HOST = parse("nameserver 9.9.9.9\nsearch home.example\noptions timeout:2\n")
 ])
 def test_resolv_conf(spec, cluster, said):
     assert dns_config({**POD, "spec": spec}, cluster, "cluster.local", HOST) == said
+
+
+@pytest.mark.parametrize("servers, cluster, expected", [
+    pytest.param(["9.9.9.9"], "10.96.0.10", ["9.9.9.9"], id="anywhere"),
+    pytest.param(["127.0.0.53"], "10.96.0.10", ["10.96.0.10"], id="on the machine's loopback"),
+    pytest.param(["127.0.0.1", "::1", "9.9.9.9"], "10.96.0.10", ["10.96.0.10", "9.9.9.9"], id="each once"),
+    pytest.param(["127.0.0.53", "9.9.9.9"], "", ["9.9.9.9"], id="nobody to ask it"),
+])
+def test_name_servers_that_a_pod_reaches(servers, cluster, expected):
+    assert in_reach(HOST._replace(servers=servers), cluster) == HOST._replace(servers=expected)

@@ -33,7 +33,7 @@ from .cri import configs, log_files
 from .cri.attach_session import AttachSession
 from .cri.client import Runtime, RuntimeFailed
 from .cri.exec_session import ExecSession
-from .dns_config import DnsConfig, dns_config, parse
+from .dns_config import DnsConfig, dns_config, in_reach, parse
 from .fleet import Fleet
 from .machines import Machine, Resident
 from .means import Reported
@@ -186,7 +186,8 @@ class Agent:
         return dict(at(node or {}, "status.allocatable") or {})
 
     def dns(self, pod: Obj) -> DnsConfig:
-        return dns_config(pod, self._cluster_dns, self.domain, _host_dns())
+        return dns_config(pod, self._cluster_dns, self.domain,
+                          in_reach(parse(_line("/etc/resolv.conf")), self._cluster_dns))
 
     def lookup(self, resource: str, namespace: str, name: str) -> Obj | None:
         return self._mirror.get(Key(resource, namespace, name)) if resource in self._mirror.resources else None
@@ -444,7 +445,3 @@ def _os_name() -> str:
         return platform.freedesktop_os_release().get("PRETTY_NAME", "Linux")
     except OSError:
         return "Linux"
-
-
-def _host_dns() -> DnsConfig:
-    return parse(_line("/etc/resolv.conf"))

@@ -40,6 +40,15 @@ def parse(text: str) -> DnsConfig:
     return DnsConfig(servers, searches, options)
 
 
+def in_reach(host: DnsConfig, cluster: str) -> DnsConfig:
+    """What the machine asks, for those who live in other network namespaces on it.
+
+    A server on the machine's loopback (systemd-resolved) is not there for them: the cluster's asks it for them.
+    """
+    servers = [cluster if server.startswith("127.") or server == "::1" else server for server in host.servers]
+    return host._replace(servers=_each_once([server for server in servers if server]))
+
+
 def dns_config(pod: Obj, cluster: str, domain: str, host: DnsConfig) -> DnsConfig:
     spec = pod["spec"]
     policy = spec.get("dnsPolicy") or "ClusterFirst"
