@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from rehearsed import a_daemonset, asked, seen
@@ -19,6 +20,9 @@ def refused(folder, *given, **more) -> str:
 @pytest.mark.parametrize(("more", "says"), [
     pytest.param({"nodes": 0}, "say on what: --nodes N, --pool NAME=N, or --on", id="no nodes"),
     pytest.param({"output": "pdf"}, "-o pdf: use text, json, svg, png or html", id="unknown output"),
+    pytest.param({"record": Path("no/such/folder/x.rec")}, "--record no/such/folder/x.rec: there is no folder", id="record where"),
+    pytest.param({"record": Path("x.rec"), "settings": ["ds/agent.spec.minReadySeconds=1,2"]},
+                 "--record x.rec: that is one history, and --set names 2 alternatives; record one of them", id="record what"),
     pytest.param({"output": "png"}, "-o png: name the file that it goes into with --out FILE", id="png to a terminal"),
     pytest.param({"until": "soon"}, '--until soon: must be "stable" or a duration', id="until when"),
     pytest.param({"until": "never"}, "--until never: must be longer than nothing, and end", id="until never"),

@@ -158,6 +158,8 @@ def rehearse(
     jobs: Annotated[int | None, typer.Option(min=1, max=256, show_default="all cores", help="Processes.")] = None,
     output: Annotated[str, typer.Option("-o", "--output", help="text, json, svg, png or html.")] = "text",
     out: Annotated[Path | None, typer.Option("--out", help="Write it there instead of to the terminal.")] = None,
+    record: Annotated[Path | None, typer.Option(
+        metavar="FILE", help="Keep the history of the first run there, for `muster history`.")] = None,
 ) -> None:
     """Play through what applying these files would do: the same controllers, in virtual time."""
     from ..rehearsal.options import options
@@ -169,7 +171,7 @@ def rehearse(
     run(options(files=files or (), on=on or (), pools=described, settings=settings or (), restart=restart or (),
                 lengths={"pull": pull, "start": start, "ready": ready, "stop": stop}, fail=fail or (),
                 kill_node=kill_node or (), until=until, runs=runs, seed=seed,
-                jobs=jobs, output=output, out=out))
+                jobs=jobs, output=output, out=out, record=record))
 
 
 @app.command()

@@ -35,11 +35,13 @@ class Options:
     jobs: int = 1
     output: str = "text"
     out: Path | None = None
+    record: Path | None = None  # where the history of the first run is kept
 
 
 def options(*, files: Sequence[Path], on: Sequence[Path], pools: Sequence[Obj], settings: Sequence[str],
             restart: Sequence[str], lengths: dict[str, str | None], fail: Sequence[str], kill_node: Sequence[str],
-            until: str, runs: int, seed: str, jobs: int | None, output: str, out: Path | None) -> Options:
+            until: str, runs: int, seed: str, jobs: int | None, output: str, out: Path | None,
+            record: Path | None = None) -> Options:
     """Raises BadRequest with the one sentence that says which option is wrong, and why."""
     for option, paths in (("-f", files), ("--on", on)):
         for path in paths:
@@ -53,8 +55,9 @@ def options(*, files: Sequence[Path], on: Sequence[Path], pools: Sequence[Obj], 
         raise BadRequest(f"-o {output}: use {', '.join(OUTPUTS[:-1])} or {OUTPUTS[-1]}")
     if output == "png" and out is None:
         raise BadRequest("-o png: name the file that it goes into with --out FILE")
-    if out is not None and not out.absolute().parent.is_dir():
-        raise BadRequest(f"--out {out}: there is no folder {out.absolute().parent}")
+    for option, file in (("--out", out), ("--record", record)):
+        if file is not None and not file.absolute().parent.is_dir():
+            raise BadRequest(f"{option} {file}: there is no folder {file.absolute().parent}")
     said = tuple((name, text) for name, text in lengths.items() if text is not None)
     for name, text in said:
         _check_length(name, text, has_snapshot=bool(on))
@@ -62,8 +65,11 @@ def options(*, files: Sequence[Path], on: Sequence[Path], pools: Sequence[Obj], 
     parsed = tuple(parse_setting(text) for text in settings)
     if (count := math.prod(len(one.values) for one in parsed)) > MOST_ALTERNATIVES:
         raise BadRequest(f"--set: that is {count} alternatives; at most {MOST_ALTERNATIVES} are compared")
+    if record is not None and count > 1:
+        raise BadRequest(f"--record {record}: that is one history, and --set names {count} alternatives; "
+                         "record one of them")
     return Options(tuple(files), tuple(on), tuple(pools), parsed, tuple(restart), said, faults, _until(until), runs,
-                   seed, jobs or os.cpu_count() or 1, output, out)
+                   seed, jobs or os.cpu_count() or 1, output, out, record)
 
 
 def _faults(fail: Sequence[str], kill_node: Sequence[str]) -> tuple[Fault, ...]:

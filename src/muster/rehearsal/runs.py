@@ -15,6 +15,8 @@ from ..api.errors import ApiError
 from ..api.objects import Key, Obj, at, to_time
 from ..clock import Clock
 from ..manifests import Manifest, located
+from ..store.recorded import anew
+from ..store.recording import Recording
 from .alternatives import Alternative, find, key_of, kind_named, merge_patch_of, with_choice
 from .faults import carry_out
 from .invariants import Laws
@@ -61,6 +63,7 @@ class _Run:
         state: State = self.stage.state
         world = World(state.store(), clock, self.stage.behaviour)
         async with at_work(world):
+            recording = self._record(world, clock)
             measure = Measure(world)
             watched = self._whole and len(measure.nodes) <= MOST_NODES_WATCHED
             laws = Laws(world.store.history, clock.now, who=lambda: world.who) if watched else None
@@ -78,8 +81,19 @@ class _Run:
             finally:
                 if showing is not None:
                     showing.cancel()
+                if recording is not None:
+                    recording.close()
             broken = [str(one) for one in laws.broken[:MOST_VIOLATIONS]] if laws is not None else ()
             return measure.outcome(self.seed, verdict, broken, timelines=self._whole)
+
+    def _record(self, world: World, clock: Clock) -> Recording | None:
+        """Keeps the first run: what is there before, and every change."""
+        path = self.stage.options.record
+        if path is None or not self._whole:
+            return None
+        recording = anew(path, clock.now)
+        recording.follow(world.store.history, seed=self.seed)
+        return recording
 
     async def _happen(self, world: World, measure: Measure, clock: Clock) -> str:
         await self._apply(world)
