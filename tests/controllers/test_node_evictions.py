@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 
 import pytest
 
@@ -99,6 +100,74 @@ def test_the_pace_can_be_another():
     nodes = [*WELL, a_node("x", taints=[evicting(NOW - 2)]), a_node("y")]
     assert decided(*nodes, pace=Pace(usual_per_s=1.0)) == ({"y": ["unreachable"]}, None)
     assert decided(*WELL[:2], *[a_node(f"x{number}") for number in range(3)], pace=Pace(large_zone=4))[0] == {"x0": ["unreachable"]}
+
+
+class Zoned:
+    """Nodes of three zones that fall silent and come back, one by one or a zone at a time."""
+
+    def __init__(self, seed):
+        self.rng = random.Random(seed)
+        self.now, self.zones = NOW, Zones()
+        self.nodes = {}
+        sizes = {"a": self.rng.choice([3, 6, 60]), "b": self.rng.choice([2, 8]), "c": self.rng.choice([0, 1])}
+        for zone, size in sizes.items():
+            for number in range(size):
+                self.put(a_node(f"{zone}{number}", "True", zone=zone))
+
+    def put(self, node):
+        name = node["metadata"]["name"]
+        old = self.nodes.get(name)
+        self.zones.apply(Change(1, Key("nodes", "", name), Snapshot(node, 1), Snapshot(old, 1) if old else None))
+        self.nodes[name] = node
+
+    def turn(self):
+        self.now += self.rng.choice([1, 3, 11, 40])
+        zone, well = self.rng.choice("aabbc"), self.rng.random() < .4
+        names = sorted(name for name in self.nodes if name.startswith(zone))
+        for name in self.rng.sample(names, min(len(names), self.rng.choice([1, 1, 2, len(names)]))):
+            taints = [] if well else at(self.nodes[name], "spec.taints", ())  # who is heard of again loses the taint
+            if well or self.is_well(name):
+                self.put(a_node(name, "True" if well else "Unknown", zone=zone, since=self.now, taints=taints))
+
+    def look(self):
+        """The names of the nodes whose pods have to leave from now on, and of those whose pods may stay after all."""
+        zones = self.zones.zones
+        looked_at = [name for zone in zones.values() for name in (
+            zone.evicting if all_lost(zones) else [next_in(zone)] if zone.waiting else ())]
+        before = set(filter(self.leaves, self.nodes))
+        for action in plan(Observed(zones, {name: self.nodes[name] for name in looked_at}), self.now, PACE).actions:
+            self.put({**self.nodes[action.key.name], "spec": {"taints": action.patch["spec"]["taints"] or []}})
+        after = set(filter(self.leaves, self.nodes))
+        return after - before, before - after
+
+    def is_well(self, name):
+        return self.nodes[name]["status"]["conditions"][0]["status"] == "True"
+
+    def leaves(self, name):
+        return any(taint["effect"] == "NoExecute" for taint in at(self.nodes[name], "spec.taints", ()))
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_in_any_history_the_pods_of_each_zone_leave_at_its_pace(seed):
+    world, began = Zoned(seed), {}
+    for _ in range(120):
+        world.turn()
+        lost = {zone: [name for name in world.nodes if name.startswith(zone) and not world.is_well(name)] for zone in "abc"}
+        size = {zone: sum(name.startswith(zone) for name in world.nodes) for zone in "abc"}
+        leaving, staying = world.look()
+        if all(len(lost[zone]) == size[zone] for zone in "abc"):
+            assert not leaving and not any(map(world.leaves, world.nodes)), "it may be us that is lost"
+            continue
+        assert not staying
+        assert all(not world.is_well(name) for name in leaving), "nobody leaves a node that is well"
+        for zone in "abc":
+            here = [name for name in leaving if name.startswith(zone)]
+            share = len(lost[zone]) / (size[zone] or 1)
+            disrupted = len(lost[zone]) > 2 and 0.55 <= share < 1
+            pause = 10 if not disrupted else 100 if size[zone] > 50 else float("inf")
+            assert len(here) <= 1 and (not here or world.now - began.get(zone, 0) >= pause)
+            if here:
+                began[zone] = world.now
 
 
 def test_zones_are_counted_from_change_to_change():

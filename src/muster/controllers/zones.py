@@ -61,6 +61,8 @@ class Zones:
             self._leave(name, before)
         if after is not None:
             self._enter(name, after, was_evicting=before is not None and before.evicting_since is not None)
+        if before is not None and self.zones[before.zone].is_empty:  # not before: its only node may still be in it
+            del self.zones[before.zone]
         return True
 
     def _leave(self, name: str, was: Health) -> None:
@@ -68,8 +70,6 @@ class Zones:
         self._count(zone, was, -1)
         zone.waiting.pop(name, None)
         zone.evicting.pop(name, None)
-        if zone.is_empty:
-            del self.zones[was.zone]
 
     def _enter(self, name: str, now_is: Health, *, was_evicting: bool) -> None:
         zone = self.zones.setdefault(now_is.zone, Zone())
