@@ -348,6 +348,36 @@ def test_any_history_ends_where_it_should(seed, spec):
     assert not [one for one in world.look().actions if not isinstance(one, SetStatus)]
 
 
+@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("several, policy", [(None, "OrderedReady"), (None, "Parallel"), (2, "OrderedReady"), (2, "Parallel")])
+def test_a_rollout_goes_down_from_the_highest_and_not_below_the_partition(seed, several, policy):
+    """From a settled set to another template: each pod that is ended is the next in line, and those above are well."""
+    partition = random.Random(seed).randrange(6)
+    rolling = {"partition": partition, **({"maxUnavailable": several} if several else {})}
+    world = World(seed, replicas=5, rolling=rolling, podManagementPolicy=policy)
+    settle(world)
+    world.obj = {**world.obj, "spec": {**world.obj["spec"], "template": a_set("B")["spec"]["template"]}}
+    old = {name: labels_of(pod)[HASH_LABEL] for name, pod in world.pods.items()}
+    for _ in range(80):
+        before = dict(world.pods)
+        planned = world.look()
+        for name in [one.key.name for one in planned.actions if isinstance(one, Delete) and one.key.resource == "pods"]:
+            above = [before.get(one) for one in world.wanted() if one > name]
+            behind = [pod for pod in above if not (ready(pod) and labels_of(pod)[HASH_LABEL] != old[name_of(pod)])]
+            assert name >= f"web-{partition}", "not below the partition"
+            assert len(behind) < (several or 1), "the ones above are new and ready"
+        assert sum(not ready(world.pods.get(name)) for name in world.wanted()) <= (several or 1)
+        world.live(fails=False)
+    settle(world)
+    assert [name for name in world.wanted() if labels_of(world.pods[name])[HASH_LABEL] != old[name]] == world.wanted()[partition:]
+
+
+def settle(world):
+    for _ in range(100):
+        world.look()
+        world.live(fails=False)
+
+
 def test_rules_are_read_from_the_set():
     rules = rules_of(a_set(rolling={"partition": 1, "maxUnavailable": "50%"}, ordinals={"start": 2}, minReadySeconds=3,
                            replicas=5, annotations={UPSTREAM_STUCK_ROLLOUT: "true"}))
