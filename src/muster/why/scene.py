@@ -8,16 +8,14 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from ..api.objects import Key, Obj, at, labels_of, name_of, namespace_of, revision_of, uid_of
+from ..api.objects import Key, Obj, at, name_of, namespace_of, uid_of
 from ..client.mirror import Mirror
 from ..scheduler.barrier import remembering
 from ..scheduler.choice import World
 from ..scheduler.obstacle import Around
 from ..scheduler.preempt import Budget, budget_of
-from ..scheduler.snapshot import Snapshot, Waiting, waiting_of
+from ..scheduler.snapshot import Snapshot, Waiting, snapshot_of, waiting_of
 from ..scheduler.topology import Surroundings
-from ..store.history import Change
-from ..store.history import Snapshot as Stored
 from .answer import Answer
 
 BUDGETS, EVENTS = "poddisruptionbudgets.policy", "events"
@@ -31,14 +29,7 @@ class Scene:
 
     @cached_property
     def snapshot(self) -> Snapshot:
-        found = Snapshot()
-        for (_, name), namespace in self._all("namespaces"):
-            found.tallies.label_namespace(name, labels_of(namespace))
-        for (_, name), node in self._all("nodes"):
-            found.apply_node(_added(Key("nodes", "", name), node))
-        for (space, name), pod in self._all("pods"):
-            found.apply_pod(_added(Key("pods", space, name), pod))
-        return found
+        return snapshot_of(*([one for _, one in self._all(resource)] for resource in ("nodes", "pods", "namespaces")))
 
     @cached_property
     def world(self) -> World:
@@ -80,8 +71,3 @@ class Scene:
         told = [one for one in self.objects(EVENTS).values() if one.get("type") == "Warning"]
         told.sort(key=lambda one: (one.get("lastTimestamp") or one.get("eventTime") or "", name_of(one)))
         return {at(one, "involvedObject.uid", ""): one for one in told}
-
-
-def _added(key: Key, obj: Obj) -> Change:
-    revision = revision_of(obj)
-    return Change(revision, key, Stored(obj, revision), None)
