@@ -17,6 +17,7 @@ from ..client.mirror import Mirror
 from ..client.remote import RemoteClient
 from ..clock import Clock
 from ..data_directory import DataDirectory
+from ..scheduler.snapshot import FINISHED
 from ..scheduler.volumes import CLAIMS, CLASSES, VOLUMES
 from ..why.answer import Answer, as_json, text
 from ..why.daemonset import daemonset_answer
@@ -77,10 +78,22 @@ async def answer_of(target: Target, namespace: str, client: Client, now: float) 
             more, decide = (REVISIONS,), lambda scene: daemonset_answer(obj, scene)
         case _:
             more, decide = (REPLICASETS,), lambda scene: workload_answer(resource, obj, scene)
-    listings = await _listed(client, (*BOOKS, *more))
+    listings = await _listed(client, (*(one for one in BOOKS if one != "pods"), *more))
+    listings["pods"] = await _needed(_pods(resource, obj, client))
     if resource != "nodes":
         listings[EVENTS] = await _warnings(client, namespace_of(obj))
     return decide(Scene(Mirror.of(client, listings), now))
+
+
+async def _pods(resource: str, obj: Obj, client: Client) -> Listing:
+    """Those that it is about; all of the cluster only where one waits for a node, for then all of them count."""
+    if resource == "nodes":
+        there, waiting = await asyncio.gather(client.list("pods", fields=f"spec.nodeName={name_of(obj)}"),
+                                              client.list("pods", fields="spec.nodeName="))
+        return await client.list("pods") if waiting.items else there
+    here = await client.list("pods", namespace_of(obj))
+    waits = any(not pod["spec"].get("nodeName") and at(pod, "status.phase") not in FINISHED for pod in here.items)
+    return await client.list("pods") if waits else here
 
 
 # ------------------------------------------------------------------ what is meant
@@ -113,7 +126,7 @@ async def _missing(target: Target, namespace: str, client: Client) -> str:
 async def _scene_of_pod(pod: Obj, client: Client, now: float) -> Scene:
     """One that is on a node is asked about without the rest of the cluster."""
     node = pod["spec"].get("nodeName", "")
-    if not node and at(pod, "status.phase") not in ("Succeeded", "Failed"):
+    if not node and at(pod, "status.phase") not in FINISHED:
         listings = await _listed(client, BOOKS)
     else:
         try:
@@ -127,18 +140,24 @@ async def _scene_of_pod(pod: Obj, client: Client, now: float) -> Scene:
 
 async def _listed(client: Client, resources: Sequence[str]) -> dict[str, Listing]:
     """What may not be listed, or is not served, is taken to be empty."""
-    found = await asyncio.gather(*(_or_nothing(client.list(one), one in NEEDED) for one in resources))
+    found = await asyncio.gather(*(
+        (_needed if one in NEEDED else _or_nothing)(client.list(one)) for one in resources))
     return dict(zip(resources, found, strict=True))
 
 
 async def _warnings(client: Client, namespace: str) -> Listing:
-    return await _or_nothing(client.list(EVENTS, namespace, fields="type=Warning"), needed=False)
+    return await _or_nothing(client.list(EVENTS, namespace, fields="type=Warning"))
 
 
-async def _or_nothing(listing: Awaitable[Listing], needed: bool) -> Listing:
+async def _or_nothing(listing: Awaitable[Listing]) -> Listing:
+    try:
+        return await listing
+    except (Forbidden, NotFound):
+        return NOTHING
+
+
+async def _needed(listing: Awaitable[Listing]) -> Listing:
     try:
         return await listing
     except (Forbidden, NotFound) as error:
-        if needed:
-            raise ApiError(f"what the scheduler sees can not be listed: {error}") from None
-        return NOTHING
+        raise ApiError(f"what the scheduler sees can not be listed: {error}") from None
