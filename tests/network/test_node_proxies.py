@@ -149,6 +149,27 @@ def test_a_node_that_refuses_is_told_everything_anew():
     run_virtual(main)
 
 
+def test_nobody_is_sent_to_a_simulated_node():
+    async def main(_):
+        scene = Scene()
+        await scene.service()
+        await scene.write("nodes", {"metadata": {"name": "simulated"}})
+        await scene.write("nodes", {"metadata": {"name": "n2", "labels": {"muster.dev/runtime": "containers"}}})
+        await scene.slice("10.244.0.5", nodeName="simulated")
+        async with scene.running():
+            assert "10.96.0.7 . tcp . 80 : goto refuse" in scene.networks["n1"].scripts[-1]
+            await scene.slice("10.88.2.5", nodeName="n2", name="real")
+            await asyncio.sleep(1)
+            assert "goto endpoint/shop/web/tcp/80/10.88.2.5/8080" in scene.networks["n1"].scripts[-1]
+            await scene.slice("10.88.3.5", nodeName="n3", name="early")
+            await asyncio.sleep(1)
+            await scene.write("nodes", {"metadata": {"name": "n3", "labels": {"muster.dev/runtime": "containers"}}})
+            await asyncio.sleep(1)
+            assert "dnat to 10.88.3.5:8080" in scene.networks["n1"].scripts[-1], "its node was heard of later"
+            assert not any("10.244.0.5" in script for script in scene.networks["n1"].scripts)
+    run_virtual(main)
+
+
 def test_a_node_moves_to_another_zone():
     async def main(_):
         scene = Scene()

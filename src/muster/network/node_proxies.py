@@ -22,6 +22,8 @@ from .nft_table import Table
 log = logging.getLogger(__name__)
 
 NODES, ZONE_LABEL = "nodes", "topology.kubernetes.io/zone"
+RUNTIME_LABEL = "muster.dev/runtime"  # on nodes whose pods are real
+NOWHERE: Obj = {"metadata": {}}
 REST_S = 0.05  # between two rounds: a rollout's changes are seen together
 REST_SHARE = 2.0  # and at least so many times as long as the last one took
 AT_ONCE = 100  # services that are looked at in one go
@@ -63,10 +65,20 @@ class NodeProxies:
             if not number % AT_ONCE:
                 await asyncio.sleep(0)  # others have their turn
             service = self._mirror.get(Key(SERVICES, *place))
-            slices = list(self._slices.get(place, {}).values())
+            slices = [self._reached(one) for one in self._slices.get(place, {}).values()]
             for node in self._nodes:
                 node.put(place, service, slices)
         await asyncio.gather(*(node.carry_out(self._woken.set) for node in self._nodes))
+
+    def _reached(self, slice_: Obj) -> Obj:
+        """Without the endpoints of simulated nodes: no packet gets there, so who has no other is refused at once."""
+        endpoints = slice_.get("endpoints") or ()
+        real = [one for one in endpoints if self._is_real(one.get("nodeName"))]
+        return slice_ if len(real) == len(endpoints) else {**slice_, "endpoints": real}
+
+    def _is_real(self, node: str | None) -> bool:
+        """Nothing is known of an endpoint that somebody wrote by hand, without a node."""
+        return not node or RUNTIME_LABEL in labels_of(self._mirror.get(Key(NODES, "", node)) or NOWHERE)
 
     def _hear(self, change: Change) -> None:
         match change.key.resource:
@@ -90,12 +102,16 @@ class NodeProxies:
             self._touch((namespace, service))
 
     def _node_changed(self, change: Change) -> None:
-        zone = labels_of(change.value).get(ZONE_LABEL, "") if change.value is not None else ""
+        labels, before = labels_of(change.value or NOWHERE), labels_of(change.previous or NOWHERE)
+        concerned = (RUNTIME_LABEL in labels) != (RUNTIME_LABEL in before)  # it came, or goes
+        zone = labels.get(ZONE_LABEL, "")
         for node in self._nodes:
             if node.here.node == change.key.name and node.here.zone != zone:
                 node.here = node.here._replace(zone=zone)
-                for place in self._slices:
-                    self._touch(place)
+                concerned = True
+        if concerned:
+            for place in self._slices:
+                self._touch(place)
 
     def _touch(self, place: Place) -> None:
         self._dirty[place] = None
