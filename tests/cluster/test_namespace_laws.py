@@ -86,8 +86,10 @@ def test_no_pod_stays_on_a_node_that_is_gone(seed: int) -> None:
         await world.apply({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "default"},
                            "spec": {"replicas": 6, "selector": {"matchLabels": {"app": "web"}}, "template": {
                                "metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "a", "image": "w:1"}]}}}})
-        for _ in range(30):
+        for number in range(30):
             name = rng.choice(names)
+            if rng.random() < .2:
+                await world.admin.create(a_pod(f"pinned-{number}", nodeName=rng.choice(names)))
             if world.mirror.get(Key("nodes", "", name)) is None:
                 await world.admin.create(a_node(name, pull="1s..1s", start="1s..2s", stop="1s..3s"))
             else:
@@ -99,7 +101,7 @@ def test_no_pod_stays_on_a_node_that_is_gone(seed: int) -> None:
         nodes = sorted(name for _, name in world.mirror.objects("nodes"))
         pods = list(world.mirror.objects("pods").values())
         assert {pod["spec"].get("nodeName") for pod in pods} <= set(nodes)
-        owners = sorted(pod["metadata"]["ownerReferences"][0]["kind"] for pod in pods)
+        owners = sorted(pod["metadata"]["ownerReferences"][0]["kind"] for pod in pods if "ownerReferences" in pod["metadata"])
         assert owners == ["DaemonSet"] * len(nodes) + ["ReplicaSet"] * 6
 
     told(main, seed)
