@@ -4,6 +4,7 @@ import json
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from node_verdicts import verdicts
 from scheduling_world import HOST, ZONE, World, affinity, node, pod, spread, term
 
 from muster.api.objects import Key
@@ -14,7 +15,6 @@ from muster.scheduler.obstacle import Case
 from muster.scheduler.remedies import asking
 from muster.scheduler.snapshot import waiting_of
 from muster.scheduler.topology import Surroundings
-from muster.scheduler.verdicts import verdicts
 from muster.scheduler.volumes import Unbound, VolumeNeeds
 
 TAINT = {"key": "dedicated", "value": "gpu", "effect": "NoSchedule"}

@@ -2,6 +2,7 @@
 import random
 
 import pytest
+from node_verdicts import verdicts
 from scheduling_world import HOST, NOW, ZONE, World, affinity, bound, node, pod, preferred, spread, term, told
 
 from muster.api.objects import Key
@@ -10,7 +11,6 @@ from muster.scheduler.choice import World as Draft
 from muster.scheduler.choice import ask, best, score
 from muster.scheduler.terms import wishes_of
 from muster.scheduler.topology import Surroundings
-from muster.scheduler.verdicts import verdicts
 
 WEB, DB = {"app": "web"}, {"app": "db"}
 ZONES = [node("a1", zone="a"), node("a2", zone="a"), node("b1", zone="b")]

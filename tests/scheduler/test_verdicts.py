@@ -1,10 +1,10 @@
 """What each node says to a pod, and the value that stood against it."""
 import pytest
+from node_verdicts import verdicts
 from scheduling_world import World, affinity, bound, node, pod, spread, term
 
 from muster.scheduler.fit import Refusal
 from muster.scheduler.snapshot import snapshot_of
-from muster.scheduler.verdicts import verdicts
 from muster.scheduler.volumes import VolumeNeeds
 
 WEB = {"app": "web"}

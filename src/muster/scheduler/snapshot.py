@@ -237,7 +237,7 @@ class Snapshot:
 
 
 def snapshot_of(nodes: Iterable[Obj], pods: Iterable[Obj], namespaces: Iterable[Obj] = ()) -> Snapshot:
-    """All at once, for who only wants to look: `verdicts(pod, found.rooms, tallies=found.tallies)`."""
+    """All at once, for who only wants to look."""
     found = Snapshot()
     for one in namespaces:
         found.tallies.label_namespace(name_of(one), labels_of(one))

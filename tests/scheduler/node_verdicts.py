@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..api.objects import Key, Obj, name_of, namespace_of
-from .choice import Nominated, World
-from .fit import Refusal, refusal
-from .snapshot import Room, waiting_of
-from .tallies import Tallies
-from .topology import Surroundings
-from .volumes import NONE, VolumeNeeds
-from .words import NOT_THIS_NODE
+from muster.api.objects import Key, Obj, name_of, namespace_of
+from muster.scheduler.choice import Nominated, World
+from muster.scheduler.fit import Refusal, refusal
+from muster.scheduler.snapshot import Room, waiting_of
+from muster.scheduler.tallies import Tallies
+from muster.scheduler.topology import Surroundings
+from muster.scheduler.volumes import NONE, VolumeNeeds
+from muster.scheduler.words import NOT_THIS_NODE
 
 
 def verdicts(pod: Obj, rooms: Mapping[str, Room], *, tallies: Tallies | None = None, nominated: Nominated | None = None,
