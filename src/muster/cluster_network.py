@@ -54,7 +54,7 @@ async def cluster_network(nodes: LocalNodes, mirror: Mirror, client: Client, kin
             await _open(stack, serve(api, gateway, front.port, issued),
                         f"can not listen on {gateway}:{front.port} for the pods", "--port")
         names = await _open_names(stack, mirror, gateway, await _last_port(client))
-        await _keep(client, kinds, [*bootstrap.api_endpoints(address, front.port),
+        await keep(client, kinds, [*bootstrap.api_endpoints(address, front.port),
                                     *bootstrap.name_server(gateway, names.port)])
         async with asyncio.TaskGroup() as group:
             work = group.create_task(proxies.run(), name="rules of services")
@@ -113,7 +113,7 @@ async def _last_port(client: Client) -> int:
     return next((port["port"] for port in slice_.get("ports") or () if port.get("port")), 0)
 
 
-async def _keep(client: Client, kinds: Kinds, objects: Iterable[Obj]) -> None:
+async def keep(client: Client, kinds: Kinds, objects: Iterable[Obj]) -> None:
     """Makes each, or corrects what it says of ports and endpoints.  A service with a selector is somebody else's."""
     for wanted in objects:
         key = kinds.key_of(wanted)
