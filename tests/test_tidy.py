@@ -10,7 +10,7 @@ PACKAGE = ROOT / "src" / "muster"
 FLOORS = {"api": 0, "store": 1, "server": 2, "client": 3, "control": 4, "controllers": 5, "scheduler": 5, "node": 5,
           "network": 5, "why": 6, "rehearsal": 7, "bench": 7, "cli": 8, "dashboard": 8, "testing": 9}
 # Beside the floors: what composes them, and what it is composed from.
-BESIDE = {"app", "clock", "bootstrap", "request", "data_directory", "__main__", "manifests", "private_file",
+BESIDE = {"app", "process", "clock", "bootstrap", "request", "data_directory", "__main__", "manifests", "private_file",
           "pytest_plugin", "cluster_network"}
 COMPOSED = {"app", "bootstrap", "manifests"}  # what a rehearsal is made of: it composes a cluster, as app.py does
 AMBIENT = {"time.time", "time.monotonic", "time.sleep", "datetime.now", "datetime.utcnow", "random.random",

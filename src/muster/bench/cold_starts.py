@@ -20,7 +20,8 @@ from .figures import Figures
 from .server import NO_DELAYS, Process, as_installed, data_folder, serving
 from .workload import prepare
 
-WHOLE_SERVER = "import uvloop, muster.__main__, muster.cli.up, muster.app, muster.server.serving, muster.store.sqlite"
+WHOLE_SERVER = ("import uvloop, muster.__main__, muster.cli.up, muster.process, muster.server.serving, "
+                "muster.store.sqlite")
 
 
 async def run(nodes: int, show: Show) -> Figures:

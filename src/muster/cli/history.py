@@ -165,8 +165,8 @@ def serve(recorded: Recorded, at: str, host: str, port: int) -> None:
         print(f"the cluster at revision {past.revision} ({to_time(past.at)}), {len(past.objects)} objects, read-only "
               f"at {url}: export KUBECONFIG={kubeconfig}", flush=True)
 
-    from ..app import stop_on_signal
     from ..past import serve_past
+    from ..process import stop_on_signal
 
     async def main() -> None:
         await serve_past(past, host, port, stop_on_signal(), ready)

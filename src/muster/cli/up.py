@@ -33,7 +33,7 @@ def run(request: Request, *, detach: bool) -> None:
         line = spawn([word for word in sys.argv[1:] if word not in ("-d", "--detach")], request.data)
         print(line)
         return
-    from ..app import serve
+    from ..process import serve
     serve(request, ready=_say_ready)
 
 
