@@ -51,9 +51,11 @@ def shop(nodes):
     space = Space(nodes, "shop")
     nodes.kubectl("create", "namespace", "shop")
     space.kubectl("wait", "--for=create", "serviceaccount/default", "--timeout=10s")
-    space.apply(service(), server("one", "node-1"), server("two", "node-2"))
+    space.apply(service(type="NodePort"), server("one", "node-1"), server("two", "node-2"))
     space.ready("one")
     space.ready("two")
+    for node in ("node-1", "node-2"):
+        wait_for(f"http://{address_of(space, node)}:{port_of(space, 'web')}{WHO}", "one ", "two ")
     yield space
     nodes.kubectl("delete", "namespace", "shop", "--wait=false")
 
@@ -96,14 +98,17 @@ def datagrams(host):
         yield listening
 
 
-def wait_for(url):
-    """Rules follow a new service within moments."""
-    for _ in range(100):
-        try:
-            return fetched(url, within_s=0.2)
-        except OSError:
-            time.sleep(0.05)
-    return fetched(url)
+def wait_for(url, *beginnings):
+    """Rules follow within moments: until each of these has been heard, or anything."""
+    left, said = set(beginnings), ""
+    for _ in range(200):
+        with suppress(OSError):
+            said = fetched(url, within_s=0.2)
+            left = {one for one in left if not said.startswith(one)}
+            if not left:
+                return
+        time.sleep(0.05)
+    raise AssertionError(f"{url}: {left or 'nothing'} is not heard; {said!r} was the last")
 
 
 def address_of(space, node):
@@ -211,7 +216,8 @@ class TestNodePorts:
         nodes = {name: address_of(shop, name) for name in ("node-1", "node-2")}
         urls = {(name, node): f"http://{address}:{port_of(shop, name)}{WHO}"
                 for name in ("open", "near") for node, address in nodes.items()}
-        wait_for(urls["near", "node-1"])
+        for url in urls.values():
+            wait_for(url)
         for node, address in nodes.items():
             said = [fetched(urls["open", node]).split() for _ in range(20)]
             assert {name for name, _ in said} == {"one", "two"}, "any endpoint, over any node"
@@ -238,7 +244,9 @@ class TestNodePorts:
                     server("one", "node-1"))
         space.ready("one")
         port, has, lacks = port_of(space, "near"), address_of(space, "node-1"), address_of(space, "node-2")
-        wait_for(f"http://{has}:{port}{WHO}")
+        space.apply(service("last", type="NodePort"))  # what came before it is in the rules when it is
+        wait_for(f"http://{has}:{port_of(space, 'last')}{WHO}")
+        wait_for(f"http://{lacks}:{port_of(space, 'last')}{WHO}")
         with pytest.raises(OSError, match="timed out"):
             fetched(f"http://{lacks}:{port}{WHO}", within_s=1)
         with pytest.raises(OSError, match="Connection refused"):
