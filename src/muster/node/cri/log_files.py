@@ -17,6 +17,7 @@ from ...api.logs import LogOptions
 from ...api.objects import from_time
 
 BLOCK = 64 * 1024
+SECONDS = len("2026-01-31T08:00:00")
 FOLLOW_S = 0.1
 
 
@@ -79,15 +80,25 @@ def _piece(data: bytes, stamps: bool, since: float | None) -> tuple[bytes, bytes
 
 def moment(line: Line) -> float:
     """The stamp has nine digits; a float keeps six of them."""
-    text = line.stamp.decode()
-    head, dot, tail = text.partition(".")
-    digits = "".join(char for char in tail if char.isdigit()) if dot else ""
-    zone = tail[len(digits):] if dot else ""
-    return from_time(f"{head}{zone or ''}") + (float(f"0.{digits}") if digits else 0.0)
+    second, digits, zone = _split(line.stamp)
+    return from_time((second + zone).decode()) + float(b"0." + digits)
 
 
 def _shown(line: Line, stamps: bool) -> bytes:
-    return (line.stamp + b" " if stamps else b"") + line.text + (b"\n" if line.is_whole else b"")
+    return (fixed(line.stamp) + b" " if stamps else b"") + line.text + (b"\n" if line.is_whole else b"")
+
+
+def fixed(stamp: bytes) -> bytes:
+    """With nine digits, as kubectl shows them; the runtime leaves out noughts at the end."""
+    second, digits, zone = _split(stamp)
+    return second + b"." + digits + zone
+
+
+def _split(stamp: bytes) -> tuple[bytes, bytes, bytes]:
+    """To the second, nine digits of the rest, and the zone."""
+    second, rest = stamp[:SECONDS], stamp[SECONDS:]
+    zone = rest.lstrip(b".0123456789")
+    return second, rest.removesuffix(zone).lstrip(b".").ljust(9, b"0"), zone
 
 
 def _from_end(path: Path, lines: int) -> int:
