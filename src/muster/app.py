@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable
-from typing import TYPE_CHECKING
 
 from .api.apply import apply_patch, recorded
 from .api.errors import NotFound
@@ -57,9 +56,6 @@ from .node.meter import FleetMeter
 from .scheduler.controller import scheduler
 from .server.registry import Registry
 from .store.store import Store
-
-if TYPE_CHECKING:
-    pass
 
 SYSTEM = "system:serviceaccount:kube-system:"
 KUBELET_BACKLOG = 50_000  # events: one recorder speaks for the kubelets of all nodes
