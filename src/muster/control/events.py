@@ -33,7 +33,7 @@ BURST, REFILL_S = 25, 300.0  # a source may say so much about one object at once
 REMEMBERED = 4096  # objects, kinds and events that are kept in mind
 LONGEST_MESSAGE = 1024  # bytes
 LONGEST_BACKLOG = 1000  # events waiting to be written
-TOGETHER = 64  # events written at the same time
+TOGETHER = 16  # events written at the same time: behind everything else
 TRIES, RETRY_S = 5, 1.0
 
 COMBINED = "(combined from similar events): "
