@@ -147,8 +147,9 @@ def test_a_pod_says_why_it_goes(space, pool):
     pool(1, {"stop": "1s"})
     space.apply(workload(space, replicas=1))
     pod, = ready(space, 1)
-    with space.watching("pod", pod, "-o", 'jsonpath={.metadata.deletionTimestamp}{" "}{.status.conditions[?(@.type=="DisruptionTarget")]'
+    with space.watching("pods", "--field-selector", f"metadata.name={pod}", "-o", 'jsonpath={.metadata.deletionTimestamp}{" "}{.status.conditions[?(@.type=="DisruptionTarget")]'
                         '.reason}{"\\n"}') as lines:
+        next(lines)  # from here on nothing is missed
         evict(space, pod)
         said = []
         for line in lines:
