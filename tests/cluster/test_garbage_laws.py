@@ -19,6 +19,10 @@ from small_world import World, a_daemonset, a_node, told
 
 from muster.api.errors import NotFound
 from muster.api.objects import Key, Obj, finalizers_of, is_deleting, owners_of, uid_of
+from muster.app import Cluster, running
+from muster.bootstrap import first_objects
+from muster.clock import run_virtual
+from muster.store.memory import MemoryStore
 
 KIND = "configmaps"  # that no other controller looks at
 FOREGROUND = "foregroundDeletion"
@@ -202,3 +206,21 @@ async def _delete(world: World, witness: Witness, key: Key, how: Any) -> None:
         witness.asked[uid_of(obj)] = how
         with contextlib.suppress(NotFound):
             await world.admin.delete(key, uid=uid_of(obj), propagation=how)
+
+
+def test_who_was_to_be_orphaned_and_then_waited_for_is_not_waited_for_in_vain():
+    """Deleted once with Orphan and at once again with Foreground: the second takes the place of the first."""
+    async def story(clock):
+        job = Key("jobs.batch", "default", "sum")
+        async with running(Cluster(MemoryStore(), clock)) as cluster:
+            await cluster.create_missing(first_objects("127.0.0.1", 6443))
+            admin = cluster.client("kubernetes-admin")
+            await admin.create({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "sum", "namespace": "default"},
+                                "spec": {"template": {"spec": {"restartPolicy": "Never",
+                                                               "containers": [{"name": "a", "image": "b"}]}}}})
+            await asyncio.sleep(5)
+            await admin.delete(job, propagation="Orphan")
+            await admin.delete(job, propagation="Foreground")
+            await asyncio.sleep(60)
+            assert cluster.mirror.get(job) is None and not cluster.mirror.objects("pods")
+    run_virtual(story, seed=1)

@@ -149,7 +149,7 @@ def garbage_collector(kinds: Kinds) -> Controller:
         if is_deleting(obj):
             if finalizers_of(obj):
                 yield change.key
-                if FOREGROUND in finalizers_of(obj) and (old is None or not is_deleting(old)):
+                if _waits(obj) and (old is None or not _waits(old)):
                     yield from mirror.dependents(uid_of(obj))
         elif (owners_of(obj) and (old is None or owners_of(old) != owners_of(obj))
               and not all(_stands(mirror, key, uid) for key, uid in _owner_keys(obj))):
