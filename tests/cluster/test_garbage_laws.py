@@ -158,7 +158,7 @@ def test_any_owners_and_owned(seed: int) -> None:
 
 def a_workload(kind: str, name: str, **spec: Any) -> Obj:
     labels = {"app": name}
-    pod: Obj = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "main", "image": "web:1"}]}}
+    pod: Obj = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "main", "image": "web:1", "command": ["sleep", "1d"]}]}}
     selected = {"selector": {"matchLabels": labels}, "template": pod, **spec}
     once = {"template": {**pod, "spec": {**pod["spec"], "restartPolicy": "Never"}}, "completions": 2}
     spec = {"Job": once, "CronJob": {"schedule": "* * * * *", "jobTemplate": {"spec": once}}}.get(kind, selected)

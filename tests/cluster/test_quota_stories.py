@@ -59,7 +59,7 @@ def test_a_deployment_that_may_not_have_all_its_pods_says_why_and_goes_on_once_i
     told(story)
 
 
-POD_SPEC = {"containers": [{"name": "c", "image": "web:1"}]}
+POD_SPEC = {"containers": [{"name": "c", "image": "web:1", "command": ["sleep", "1d"]}]}
 TEMPLATE = {"metadata": {"labels": {"app": "web"}}, "spec": POD_SPEC}
 SELECTED = {"selector": {"matchLabels": {"app": "web"}}, "template": TEMPLATE}
 

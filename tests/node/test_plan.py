@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +16,7 @@ from muster.node.means import Drawn
 from muster.node.plan import Host, plan
 
 NOON = 1_767_225_600.0
+SEVEN = replace(INSTANT, task=Range(7, 7))
 STEADY = Behaviour(pull=Range(2, 2), start=Range(1, 1), stop=Range(1, 1))
 
 
@@ -28,6 +29,11 @@ def pod_of(*containers: Obj, init: list[Obj] | None = None, annotations: Obj | N
         "status": {"phase": "Pending", "qosClass": "BestEffort",
                    "conditions": [{"type": "PodScheduled", "status": "True", "lastTransitionTime": to_time(NOON)}]},
     }
+
+
+def of_a_job(pod: Obj) -> Obj:
+    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": "sum", "uid": "j1", "controller": True}
+    return with_(with_(pod, "metadata.ownerReferences", [owner]), "spec.restartPolicy", "Never")
 
 
 def app(name: str = "app", image: str = "nginx:1.27", **more: object) -> Obj:
@@ -58,8 +64,9 @@ class Told:
 
     def look(self) -> None:
         if self.life is None:
-            status = self.pod["status"]
-            self.life = (resume if "startTime" in status else begin)(self.pod, self.now, "10.132.0.2")
+            means = Drawn(self.behaviour, self.chance)
+            self.life = (resume(self.pod, self.now, "10.132.0.2", means.course) if "startTime" in self.pod["status"]
+                         else begin(self.pod, self.now, "10.132.0.2"))
         host = Host("n1", "10.128.0.2", self.images)
         found = plan(self.pod, self.life, host, self.now, Drawn(self.behaviour, self.chance))
         self.life, self.wake_at, self.removed = found.life, found.wake_at, self.removed or found.remove
@@ -126,6 +133,20 @@ LIVES = [
         "+0s 1/1 Running: Running", "+5s 0/1 Succeeded: Completed"], id="a job that succeeds"),
     pytest.param(pod_of(runs("sleep 5; exit 4"), restartPolicy="Never"), INSTANT, 60, [
         "+0s 1/1 Running: Running", "+5s 0/1 Failed: Error"], id="a job that fails"),
+    pytest.param(of_a_job(pod_of(app(command=["train", "--epochs=3"]))), SEVEN, 60, [
+        "+0s 1/1 Running: Running", "+7s 0/1 Succeeded: Completed"], id="of a Job's command nothing is known"),
+    pytest.param(of_a_job(pod_of(runs("echo begun; train; exit 3"))), SEVEN, 60, [
+        "+0s 1/1 Running: Running", "+7s 0/1 Succeeded: Completed"], id="nor of a part of its script"),
+    pytest.param(of_a_job(pod_of(runs("sleep infinity"))), SEVEN, 60, [
+        "+0s 1/1 Running: Running"], id="a Job that is known never to end"),
+    pytest.param(of_a_job(pod_of(annotations={"muster.dev/task": "never"})), SEVEN, 60, [
+        "+0s 1/1 Running: Running"], id="a Job that is said never to end"),
+    pytest.param(of_a_job(pod_of(annotations={"muster.dev/crash": "app,after=2s,times=1"})), SEVEN, 60, [
+        "+0s 1/1 Running: Running", "+2s 0/1 Failed: Error"], id="a Job that is said to crash"),
+    pytest.param(pod_of(restartPolicy="Never"), SEVEN, 60, [
+        "+0s 1/1 Running: Running"], id="a pod of no Job is a server"),
+    pytest.param(pod_of(init=[app("first", command=["migrate"]), app("mesh", restartPolicy="Always")]), SEVEN, 60, [
+        "+0s 0/1 Pending: PodInitializing", "+7s 1/1 Running: Running"], id="an init container ends, a sidecar does not"),
     pytest.param(pod_of(runs("true"), restartPolicy="OnFailure"), INSTANT, 60, ["+0s 0/1 Succeeded: Completed"],
                  id="on failure only"),
     pytest.param(pod_of(annotations={"muster.dev/crash": "app=1,after=1s"}), STEADY, 40, [
@@ -259,6 +280,13 @@ containers = st.sampled_from([app(), runs("sleep 2"), runs("sleep 1; exit 2"), r
                               app(image="x:404"), app(readinessProbe={"httpGet": {}, "initialDelaySeconds": 3}),
                               app(imagePullPolicy="Always")])
 ranges = st.sampled_from(["0s", "1s", "200ms..2s", "0s..10s"])
+
+
+def test_a_task_ends_when_it_would_have_although_its_node_starts_over() -> None:
+    told = Told(of_a_job(pod_of()), Behaviour(AT_ONCE, AT_ONCE, task=Range(60, 600)))
+    told.pass_time(10)
+    again = Told(told.pod, told.behaviour, seed=99, now=told.now)
+    assert again.pass_time(600).shown == [shown for shown in told.pass_time(600).shown if "Succeeded" in shown] != []
 
 
 @settings(max_examples=200, deadline=None)

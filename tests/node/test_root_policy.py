@@ -16,5 +16,5 @@ from muster.node.life import parts_of
 def test_root_policy(of_the_pod, of_the_container, refused):
     container = {"name": "main", "image": "web:1", "securityContext": of_the_container}
     spec = {"securityContext": of_the_pod, "containers": [container], "initContainers": [{**container, "name": "first"}]}
-    assert [part.breaks_non_root for part in parts_of({"spec": spec})] == [refused, refused]
-    assert [part.breaks_non_root for part in parts_of({"spec": {**spec, "initContainers": []}})] == [refused]
+    assert [part.breaks_non_root for part in parts_of({"metadata": {}, "spec": spec})] == [refused, refused]
+    assert [part.breaks_non_root for part in parts_of({"metadata": {}, "spec": {**spec, "initContainers": []}})] == [refused]

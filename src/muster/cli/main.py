@@ -51,6 +51,8 @@ def up(
     pull: Annotated[str | None, typer.Option(metavar="1s..3s", help="How long a node pulls an image.")] = None,
     start: Annotated[str | None, typer.Option(metavar="1s..3s", help="How long a container takes to start.")] = None,
     ready: Annotated[str | None, typer.Option(metavar="1s..3s", help="How long from started to ready.")] = None,
+    task: Annotated[str | None, typer.Option(metavar="2s..6s", help=(
+        "How long init containers and Jobs run, where their command does not tell."))] = None,
     stop: Annotated[str | None, typer.Option(metavar="1s..3s", help="How long a container takes to stop.")] = None,
     missing_images: Annotated[list[str] | None, typer.Option(
         "--missing-image", metavar="PATTERN",
@@ -67,7 +69,7 @@ def up(
     from ..request import Request
     from .pools import DEFAULT_POOL, behaviour_from, parse_pool
     from .up import CONTAINERS, last_runtime, parse_image_map, run
-    behaviour = behaviour_from(pull, start, ready, stop, missing_images or ())
+    behaviour = behaviour_from(pull, start, ready, task, stop, missing_images or ())
     wanted = [parse_pool(text, behaviour) for text in pools or ()]
     data = DataDirectory(data_dir)
     runtime = runtime or last_runtime(data)
@@ -147,6 +149,8 @@ def rehearse(
         "How long a pull takes: 20s, 20s..90s, lognormal(p50=30s,p95=2m), or measured (in the snapshot)."))] = None,
     start: Annotated[str | None, typer.Option(metavar="1s..3s", help="How long a container takes to start.")] = None,
     ready: Annotated[str | None, typer.Option(metavar="1s..3s", help="How long from started to ready.")] = None,
+    task: Annotated[str | None, typer.Option(metavar="2s..6s", help=(
+        "How long init containers and Jobs run, where their command does not tell."))] = None,
     stop: Annotated[str | None, typer.Option(metavar="1s..3s", help="How long a container takes to stop.")] = None,
     fail: Annotated[list[str] | None, typer.Option("--fail", metavar="2%[@1h,for=5m,by=pull]", help=(
         "So many pods never start."))] = None,
@@ -169,8 +173,8 @@ def rehearse(
     if node_count is not None:
         described.insert(0, parse_pool(f"{DEFAULT_POOL}={node_count}"))
     run(options(files=files or (), on=on or (), pools=described, settings=settings or (), restart=restart or (),
-                lengths={"pull": pull, "start": start, "ready": ready, "stop": stop}, fail=fail or (),
-                kill_node=kill_node or (), until=until, runs=runs, seed=seed,
+                lengths={"pull": pull, "start": start, "ready": ready, "task": task, "stop": stop},
+                fail=fail or (), kill_node=kill_node or (), until=until, runs=runs, seed=seed,
                 jobs=jobs, output=output, out=out, record=record))
 
 

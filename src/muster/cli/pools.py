@@ -59,9 +59,10 @@ def _set(template: Obj, word: str, value: str, text: str) -> None:
         template.setdefault("labels", {})[word] = value
 
 
-def behaviour_from(pull: str | None, start: str | None, ready: str | None, stop: str | None,
+def behaviour_from(pull: str | None, start: str | None, ready: str | None,
+                   task: str | None, stop: str | None,
                    missing_images: Sequence[str]) -> Obj | None:
     """The part of a pool that says how its simulated nodes behave; None where nothing was said."""
-    said = {"pull": pull, "start": start, "ready": ready, "stop": stop,
+    said = {"pull": pull, "start": start, "ready": ready, "task": task, "stop": stop,
             "missingImages": list(missing_images) or None}
     return {word: value for word, value in said.items() if value is not None} or None

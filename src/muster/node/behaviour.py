@@ -1,13 +1,17 @@
-"""How the nodes of a pool behave: how long they take to pull, start, get ready and stop, what they can not pull.
+"""How the nodes of a pool behave: how long they pull, start, get ready and stop, what they can not pull.
 
 It comes from the `spec.behaviour` of the node's pool, at any time as it stands there.  A node and a pod may say
 otherwise for themselves:
 
     muster.dev/behaviour: '{"pull": "1s..3s", "missingImages": ["*:broken"]}'      on a Node
-    muster.dev/pull, muster.dev/start, muster.dev/ready, muster.dev/stop: "5s"      on a Pod; ready: "never"
+    muster.dev/pull, muster.dev/start, muster.dev/ready, muster.dev/task, muster.dev/stop: "5s"      on a Pod
 
-Without a word about readiness a container is ready at once, as on a real node, unless it has a readiness
-probe, which takes up to half a second.
+`ready` and `task` may be "never".  A task is an init container or one of a Job's pod, which are there to end by
+themselves; where nothing is known of its command (commands.py) it runs that long and ends with 0.  All others run
+until they are stopped.
+
+Without a word about readiness a container is ready at once, as on a real node, unless it has a readiness probe,
+which takes up to half a second.
 """
 from __future__ import annotations
 
@@ -22,7 +26,8 @@ from . import usage
 from .durations import AT_ONCE, Range, Spread, read_spread
 
 ANNOTATION = "muster.dev/behaviour"
-OF_A_POD = {f"muster.dev/{name}": name for name in ("pull", "start", "ready", "stop")}
+LENGTHS = ("pull", "start", "ready", "task", "stop")
+OF_A_POD = {f"muster.dev/{name}": name for name in LENGTHS}
 PROBED_READY = Range(0.0, 0.5)
 
 
@@ -32,6 +37,7 @@ class Behaviour:
     start: Spread = Range(0.2, 0.6)
     stop: Spread = Range(0.2, 1.0)
     ready: Spread | None = None  # None: at once, or PROBED_READY where there is a readiness probe
+    task: Spread = Range(2.0, 6.0)  # of a task of whose command nothing is known
     missing: tuple[str, ...] = ()  # glob patterns of images that can not be pulled
     usage: usage.Use = usage.NOTHING_SAID  # what containers use, of which nothing else is said
 

@@ -1,8 +1,9 @@
 """What a simulated container does with its command: how long it runs, what it prints, how it ends.
 
 Understood are `sleep`, `exit`, `true`, `false`, `echo`, `date`, `:` and `exec`, alone or in a script of
-`sh -c` joined by `;`, `&&`, `||` and line ends.  Whatever else there is runs for ever, as a server would, except
-that a one-line `print` program of perl or python (the pi of the Job tutorial) ends after two seconds.
+`sh -c` joined by `;`, `&&`, `||` and line ends.  A one-line `print` program of perl or python (the pi of the Job
+tutorial) ends after two seconds.  Of whatever else there is no end is known: it runs for ever, as a server would, or
+for as long as behaviour.py says where the pod's spec expects it to end.
 
     course(("sh", "-c", "echo hi; sleep 3; exit 2"))  ->  Course(lasts_s=3, exit_code=2, prints=((0, "hi"),))
 
@@ -30,9 +31,10 @@ class Course(NamedTuple):
     prints: tuple[tuple[float, str], ...] = ()  # (seconds after the start, a line)
     stop_code: int = COMPLETED  # what it exits with when it is asked to stop
     reason: str = ""  # "OOMKilled", where the end has a name of its own
+    is_known: bool = True  # False: nothing is known of its end
 
 
-FOR_EVER = Course(math.inf, 0)
+FOR_EVER = Course(math.inf, 0, is_known=False)
 _DATE = "\0date"  # stands for the time at which the line is printed
 _OPERATORS = (";", "&&", "||", "\n")
 
@@ -107,7 +109,7 @@ def _follow(script: str) -> Course:
             continue
         step = _step(words)
         if step is None:
-            return Course(math.inf, 0, tuple(prints))
+            return FOR_EVER._replace(prints=tuple(prints))
         prints.extend((moment, line) for line in step.prints)
         moment, code = moment + step.lasts_s, step.exit_code
         if step.ends_script or moment == math.inf:

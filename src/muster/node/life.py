@@ -14,11 +14,11 @@ again from there (`resume`): what runs goes on running, and nothing is restarted
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ..api.objects import Obj, from_time, is_true, to_time, uid_of
+from ..api.objects import Obj, controller_of, from_time, is_true, to_time, uid_of
 from . import crashes
 from .commands import FOR_EVER, Course, course
 
@@ -44,6 +44,7 @@ class Part(NamedTuple):
     liveness_s: float | None  # when a liveness probe that always fails ends the run; None: it does not
     mounts: list[Obj]  # as the status tells of them
     breaks_non_root: bool = False  # it would run as root, and may not
+    is_task: bool = False  # it is expected to end by itself: an init container, or one of a Job's pod
 
 
 class Report(NamedTuple):
@@ -126,6 +127,9 @@ class Life:
         return all(run.stage == DONE for run in self.runs)
 
 
+CourseOf = Callable[[Obj, Part, int], Course]  # how the run after so many restarts will go
+
+
 def begin(pod: Obj, now: float, address: str) -> Life:
     parts = parts_of(pod)
     return Life(uid_of(pod), now, address, parts, (Run(),) * len(parts))
@@ -135,13 +139,13 @@ def refused(pod: Obj, now: float, verdict: Verdict) -> Life:
     return Life(uid_of(pod), now, "", (), (), verdict=verdict)
 
 
-def resume(pod: Obj, now: float, address: str) -> Life:
-    """The life of a pod that was on this node before, from its status."""
+def resume(pod: Obj, now: float, address: str, course: CourseOf | None = None) -> Life:
+    """The life of a pod that was on this node before, from its status; `course` says how its runs go."""
     status = pod.get("status") or {}
     parts = parts_of(pod)
     told = {one["name"]: one for name in ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
             for one in status.get(name) or ()}
-    runs = tuple(_resume_run(part, told.get(part.name) or {}, pod, now) for part in parts)
+    runs = tuple(_resume_run(part, told.get(part.name) or {}, pod, now, course or course_of) for part in parts)
     since = from_time(status["startTime"]) if status.get("startTime") else now
     verdict = None
     if status.get("phase") == "Failed" and status.get("reason"):
@@ -152,13 +156,13 @@ def resume(pod: Obj, now: float, address: str) -> Life:
                 sandbox=is_true(pod, "PodReadyToStartContainers"), verdict=verdict)
 
 
-def _resume_run(part: Part, told: Obj, pod: Obj, now: float) -> Run:
+def _resume_run(part: Part, told: Obj, pod: Obj, now: float, course: CourseOf) -> Run:
     state, restarts = told.get("state") or {}, told.get("restartCount") or 0
     last = (told.get("lastState") or {}).get("terminated")
     backoff_s = min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2 ** min(restarts - 1, 10)) if restarts else 0.0
     if running := state.get("running"):
         began = from_time(running["startedAt"])
-        run = course_of(pod, part, restarts)
+        run = course(pod, part, restarts)
         started = began if told.get("started") else began + (part.startup_s or 0.0)
         ready = began if told.get("ready") else max(now, started + (part.readiness_s or 0.0))
         return Run(RUNNING, now, None, restarts, began, started, ready, began + run.lasts_s, run, ended=last,
@@ -203,28 +207,32 @@ def course_of(pod: Obj, part: Part, restarts: int) -> Course:
     if crash is not None:
         return crash._replace(prints=part.course.prints)
     if part.liveness_s is not None and part.liveness_s < part.course.lasts_s:
-        return part.course._replace(lasts_s=part.liveness_s, exit_code=part.course.stop_code)
+        return part.course._replace(lasts_s=part.liveness_s, exit_code=part.course.stop_code, is_known=True)
     return part.course
 
 
 def parts_of(pod: Obj) -> tuple[Part, ...]:
     """Init containers and sidecars first, in the order in which they start."""
     spec = pod["spec"]
+    is_task = (controller_of(pod) or {}).get("kind") == "Job"
     if not spec.get("initContainers") and not spec.get("ephemeralContainers"):
-        return tuple(_part(one, APP, "containers", spec) for one in spec["containers"])
-    return tuple(_parts(spec))
+        return tuple(_part(one, APP, "containers", spec, is_task) for one in spec["containers"])
+    return tuple(_parts(spec, is_task))
 
 
-def _parts(spec: Obj) -> Iterator[Part]:
+def _parts(spec: Obj, is_task: bool) -> Iterator[Part]:
     for container in spec.get("initContainers") or ():
-        yield _part(container, SIDECAR if container.get("restartPolicy") == "Always" else INIT, "initContainers", spec)
+        if container.get("restartPolicy") == "Always":
+            yield _part(container, SIDECAR, "initContainers", spec)
+        else:
+            yield _part(container, INIT, "initContainers", spec, is_task=True)
     for container in spec["containers"]:
-        yield _part(container, APP, "containers", spec)
+        yield _part(container, APP, "containers", spec, is_task)
     for container in spec.get("ephemeralContainers") or ():
         yield _part(container, EPHEMERAL, "ephemeralContainers", spec)
 
 
-def _part(container: Obj, role: str, field: str, spec: Obj) -> Part:
+def _part(container: Obj, role: str, field: str, spec: Obj, is_task: bool = False) -> Part:
     name, image = container["name"], container.get("image", "")
     readiness = container.get("readinessProbe")
     startup = container.get("startupProbe")
@@ -238,6 +246,7 @@ def _part(container: Obj, role: str, field: str, spec: Obj) -> Part:
         liveness_s=_ends_after(liveness) if liveness else None,
         mounts=[_mount(one) for one in container.get("volumeMounts") or ()],
         breaks_non_root=_breaks_non_root(spec.get("securityContext") or {}, container.get("securityContext") or {}),
+        is_task=is_task,
     )
 
 

@@ -16,6 +16,7 @@ from typing import NamedTuple, Protocol
 from ..api.objects import Obj, uid_of
 from . import images
 from .behaviour import Behaviour, of_pod
+from .commands import Course
 from .life import PULLING, RUNNING, STARTING, Life, Part, Run, course_of
 from .misfortune import CRASH, GOOD_LUCK, PULL_FAILED, Luck, Misfortune, luck_of
 
@@ -107,13 +108,22 @@ class Drawn:
         return None
 
     def running(self, pod: Obj, part: Part, run: Run, moment: float) -> Run:
-        course = CRASH if self.luck.crashes else course_of(pod, part, run.restarts)
+        course = CRASH if self.luck.crashes else self.course(pod, part, run.restarts)
         probed = part.readiness_s is not None
         started_at = moment + (part.startup_s or 0.0)
         ready_at = (max(started_at, moment + (part.readiness_s or 0.0))
                     + self.behaviour.ready_range(probed).draw(self.chance))
         return run._replace(stage=RUNNING, waiting=None, began=moment, started_at=started_at, ready_at=ready_at,
                             exit_at=moment + course.lasts_s, course=course)
+
+    def course(self, pod: Obj, part: Part, restarts: int) -> Course:
+        """How a run will go.  The length of a task of which nothing is known is drawn from the pod's uid: a node that
+        comes back to a running one finds the same.
+        """
+        course = course_of(pod, part, restarts)
+        if course.is_known or not part.is_task:
+            return course
+        return course._replace(lasts_s=self.behaviour.task.draw(random.Random(f"{uid_of(pod)}/{part.name}/{restarts}")))
 
     def restart_pause_s(self) -> float:
         return self.behaviour.start.draw(self.chance)

@@ -59,7 +59,8 @@ class Simulation:
 
     def resume(self, resident: Resident, now: float) -> life.Life:
         pod = resident.pod
-        return life.resume(pod, now, "" if pod["status"].get("podIP") else resident.machine.addresses.take())
+        address = "" if pod["status"].get("podIP") else resident.machine.addresses.take()
+        return life.resume(pod, now, address, self.means(resident.machine).towards(pod, (), now).course)
 
     def looked(self, resident: Resident, now: float) -> None:
         """Nothing is to be done: the life itself says what comes next, and when."""

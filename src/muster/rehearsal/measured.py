@@ -3,6 +3,7 @@
     pull    events "Pulled": Successfully pulled image "x" in 12.3s
     start   from "Pulled" to "Started" of one container, where both were kept; times there are whole seconds
     ready   from a container's start to the pod's Ready, of pods that never restarted
+    task    from start to finish of containers of Jobs that ended well
     stop    is told by nothing that a dump holds: give it a length
 """
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Iterable, Sequence
 
 from ..api.durations import parse_duration
 from ..api.errors import BadRequest
-from ..api.objects import Obj, at, condition, from_time, is_true
+from ..api.objects import Obj, at, condition, controller_of, from_time, is_true
 from ..node.durations import Sample
 from .snapshot import Snapshot
 
@@ -20,12 +21,13 @@ MOST = 10_000  # of each length
 _PULLED = re.compile(r"Successfully pulled image .* in ([0-9hmsµ.]*s)(?=[ .]|$)")
 _SOURCES = {"pull": 'events "Pulled" (add events to the dump)',
             "start": 'events "Pulled" and "Started" of one container (add events to the dump)',
-            "ready": "running pods with a Ready condition", "stop": "anything that says how long pods took to stop"}
+            "ready": "running pods with a Ready condition", "task": "pods of Jobs that succeeded",
+            "stop": "anything that says how long pods took to stop"}
 
 
 def measured(name: str, snapshot: Snapshot) -> Sample:
     """Raises BadRequest where the snapshot says nothing about it."""
-    found = {"pull": _pulls, "start": _starts, "ready": _readies, "stop": _stops}[name](snapshot)
+    found = {"pull": _pulls, "start": _starts, "ready": _readies, "task": _tasks, "stop": _stops}[name](snapshot)
     lengths = tuple(sorted(found)[:MOST])
     if not lengths:
         raise BadRequest(f"--{name} measured: the snapshot holds no {_SOURCES[name]}; "
@@ -72,6 +74,16 @@ def _readies(snapshot: Snapshot) -> Iterable[float]:
         ready = (condition(pod, "Ready") or {}).get("lastTransitionTime")
         if ready:
             yield max(0.0, from_time(ready) - max(from_time(one) for one in began))
+
+
+def _tasks(snapshot: Snapshot) -> Iterable[float]:
+    for pod in snapshot.of_kind("Pod"):
+        if (controller_of(pod) or {}).get("kind") != "Job":
+            continue
+        for told in at(pod, "status.containerStatuses", ()):
+            ended = at(told, "state.terminated", {})
+            if ended.get("exitCode") == 0 and ended.get("startedAt") and ended.get("finishedAt"):
+                yield max(0.0, from_time(ended["finishedAt"]) - from_time(ended["startedAt"]))
 
 
 def _stops(snapshot: Snapshot) -> Iterable[float]:

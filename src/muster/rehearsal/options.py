@@ -17,7 +17,6 @@ STABLE = "stable"
 MEASURED = "measured"
 OUTPUTS = ("text", "json", "svg", "png", "html")
 MOST_RUNS, MOST_JOBS, MOST_ALTERNATIVES = 10_000, 256, 64
-LENGTHS = ("pull", "start", "ready", "stop")
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ DEFAULT_ZONES = ["us-central1-c"]
 DEFAULT_DISK_SIZE_GB = 100
 DEFAULT_VERSION = "v1.32.4"
 USED = ("cpu", "memory", "ephemeral-storage")
-BEHAVIOURS = ("pull", "start", "ready", "stop")  # what is not said is left to node/behaviour.py
+BEHAVIOURS = ("pull", "start", "ready", "task", "stop")  # what is not said is left to node/behaviour.py
 MISSING_IMAGES = ["*non-existent*", "*:404"]
 POOL_LABEL = "muster.dev/pool"  # every node of a pool carries it
 
@@ -69,6 +69,8 @@ _SCHEMA: dict[str, dict[str, str]] = {
         "pull": "string -- How long pulling an image takes that the node does not have yet.",
         "start": "string -- How long a container takes to start.",
         "ready": "string -- How long a started container takes to be ready; never for one that never is.",
+        "task": "string -- How long init containers and containers of Jobs run before they end with 0, where their "
+               "command does not tell; never for ones that do not end.",
         "stop": "string -- How long a container takes to end once it is told to.",
         "usage": "{}string -- What containers use: cpu, memory and ephemeral-storage, each an amount, a share of the "
                  'request such as "50%", or a range of either such as "30%..60%".',
