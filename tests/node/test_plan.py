@@ -289,6 +289,13 @@ def test_a_task_ends_when_it_would_have_although_its_node_starts_over() -> None:
     assert again.pass_time(600).shown == [shown for shown in told.pass_time(600).shown if "Succeeded" in shown] != []
 
 
+def test_a_task_that_outlived_its_length_is_not_over_because_its_node_starts_over() -> None:
+    told = Told(of_a_job(pod_of(annotations={"muster.dev/task": "1h"})), INSTANT).pass_time(1800)
+    hasty = Told(with_(told.pod, "metadata.annotations", {}), SEVEN, now=told.now)
+    assert hasty.pass_time(6).shown == []
+    assert hasty.pass_time(1).shown == ["+1807s 0/1 Succeeded: Completed"]
+
+
 @settings(max_examples=200, deadline=None)
 @given(apps=st.lists(containers, min_size=1, max_size=3), init=st.lists(containers, max_size=2),
        policy=st.sampled_from(["Always", "OnFailure", "Never"]), pull=ranges, start=ranges, ready=ranges, stop=ranges,

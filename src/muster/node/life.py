@@ -165,7 +165,10 @@ def _resume_run(part: Part, told: Obj, pod: Obj, now: float, course: CourseOf) -
         run = course(pod, part, restarts)
         started = began if told.get("started") else began + (part.startup_s or 0.0)
         ready = began if told.get("ready") else max(now, started + (part.readiness_s or 0.0))
-        return Run(RUNNING, now, None, restarts, began, started, ready, began + run.lasts_s, run, ended=last,
+        ends = began + run.lasts_s
+        if not run.is_known and ends < now:  # it takes longer than was thought: as long again
+            ends = now + run.lasts_s
+        return Run(RUNNING, now, None, restarts, began, started, ready, ends, run, ended=last,
                    backoff_s=backoff_s, restarted_at=began)
     if ended := state.get("terminated"):
         finished = from_time(ended["finishedAt"]) if ended.get("finishedAt") else now
