@@ -2,12 +2,13 @@
 from __future__ import annotations
 
 import math
+import random
 
 import pytest
 
 from muster.node import crashes, images
 from muster.node.commands import FOR_EVER, Course, course
-from muster.node.durations import go_duration, read_spread, sleep_length
+from muster.node.durations import Sample, go_duration, read_spread, sleep_length
 
 
 def sh(script: str) -> tuple[str, ...]:
@@ -99,3 +100,12 @@ def test_missing_images_go_by_either_name() -> None:
     assert images.is_missing("nginx:404", ("*:404",))
     assert images.is_missing("nginx", ("docker.io/*",))
     assert not images.is_missing("nginx:1", ("*:404", "redis*"))
+
+
+def test_lengths_at_a_share_are_those_that_are_drawn() -> None:
+    for text in ("2s..6s", "lognormal(p50=30s,p95=2m)", "5s", "never"):
+        spread, chance = read_spread(text), random.Random(1)
+        drawn = sorted(spread.draw(chance) for _ in range(4001))
+        for share in (0.1, 0.5, 0.9):
+            assert spread.at(share) == pytest.approx(drawn[int(share * 4000)], rel=0.1)
+    assert [Sample((1.0, 2.0, 3.0)).at(share) for share in (0.0, 0.5, 0.99)] == [1, 2, 3]

@@ -12,6 +12,7 @@ import math
 import random
 import re
 from functools import lru_cache
+from statistics import NormalDist
 from typing import NamedTuple
 
 from ..api import durations
@@ -28,6 +29,10 @@ class Range(NamedTuple):
         """A length in the range; a range of one length takes nothing from the generator."""
         return self.least if self.least == self.most else chance.uniform(self.least, self.most)
 
+    def at(self, share: float) -> float:
+        """The length that this share of all, in [0, 1), is shorter than."""
+        return self.least if self.least == self.most else self.least + share * (self.most - self.least)
+
 
 class Lognormal(NamedTuple):
     """Half of all are shorter than `p50`, one in twenty is longer than `p95`."""
@@ -36,7 +41,13 @@ class Lognormal(NamedTuple):
     p95: float
 
     def draw(self, chance: random.Random) -> float:
-        return chance.lognormvariate(math.log(self.p50), math.log(self.p95 / self.p50) / NORMAL_P95)
+        return chance.lognormvariate(math.log(self.p50), self._sigma())
+
+    def at(self, share: float) -> float:
+        return self.p50 * math.exp(self._sigma() * NormalDist().inv_cdf(min(max(share, TINY), 1 - TINY)))
+
+    def _sigma(self) -> float:
+        return math.log(self.p95 / self.p50) / NORMAL_P95
 
 
 class Sample(NamedTuple):
@@ -47,12 +58,16 @@ class Sample(NamedTuple):
     def draw(self, chance: random.Random) -> float:
         return chance.choice(self.lengths)
 
+    def at(self, share: float) -> float:
+        return self.lengths[int(share * len(self.lengths))]
+
 
 Spread = Range | Lognormal | Sample
 
 AT_ONCE = Range(0.0, 0.0)
 NEVER = Range(math.inf, math.inf)
 NORMAL_P95 = 1.6448536269514722  # standard deviations above the mean: one in twenty is beyond
+TINY = 1e-9  # of all: no length is longer than what so few reach
 
 
 def read_spread(text: str) -> Spread:

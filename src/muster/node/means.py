@@ -18,7 +18,7 @@ from . import images
 from .behaviour import Behaviour, of_pod
 from .commands import Course
 from .life import PULLING, RUNNING, STARTING, Life, Part, Run, course_of
-from .misfortune import CRASH, GOOD_LUCK, PULL_FAILED, Luck, Misfortune, luck_of
+from .misfortune import CRASH, GOOD_LUCK, PULL_FAILED, Luck, Misfortune, luck, luck_of
 
 LONGEST_TEARDOWN_S = 2.0  # of a simulated pod's network, however slowly its containers stop
 RECHECK_SHARE = 0.1  # of a pull: asking the registry whether an image that is here is still the newest
@@ -123,7 +123,7 @@ class Drawn:
         course = course_of(pod, part, restarts)
         if course.is_known or not part.is_task:
             return course
-        return course._replace(lasts_s=self.behaviour.task.draw(random.Random(f"{uid_of(pod)}/{part.name}/{restarts}")))
+        return course._replace(lasts_s=self.behaviour.task.at(luck(f"{uid_of(pod)}/{part.name}/{restarts}")))
 
     def restart_pause_s(self) -> float:
         return self.behaviour.start.draw(self.chance)
