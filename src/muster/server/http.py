@@ -18,7 +18,8 @@ from ..api.errors import ApiError, BadRequest, Internal, TooManyRequests, Unauth
 from ..api.kinds.catalogue import Kinds
 from ..api.samples import Meter
 from ..clock import Clock
-from . import openapi, openapi_v2, resource_metrics, reviews
+from . import bootstrap_tokens, openapi, openapi_v2, resource_metrics, reviews
+from .bearer import authenticated
 from .bodies import decode
 from .callers import acting
 from .discovery import VERSION, Discovery, Document, encode, etag
@@ -39,7 +40,7 @@ from .health import ENDPOINTS, Health
 from .identity import ANONYMOUS
 from .metrics import CONTENT_TYPE, Metrics, Sort
 from .negotiation import JSON, accepted, accepted_discovery, body_media
-from .options import flag, wants_watch
+from .options import flag, text, wants_watch
 from .pipe import Pipe
 from .processes import Processes
 from .registry import Registry
@@ -81,6 +82,7 @@ class Api:
         self._discovery = Discovery(self.kinds, self._extra)
         self._openapi: dict[str, Document] = {}
         self._version = encode(VERSION)
+        self._authenticators = (bootstrap_tokens.authenticator(registry.store.history, clock.now),)
 
     def stop(self) -> None:
         """Ends all watches at once; clients take up where they were when the server is back."""
@@ -144,7 +146,8 @@ class Api:
             if sum(self.metrics.in_flight.values()) > IN_FLIGHT_AT_MOST:
                 raise TooManyRequests("Too many requests, please try again later.", retry_after_s=1)
             request = Request(scope, receive)
-            request.user = acting(request.user, request.headers, scope["headers"])
+            user = authenticated(request.user, request.headers, self._authenticators)
+            request.user = acting(user, request.headers, scope["headers"])
             review = resolve(_REVIEWS, request.path) if request.method == "POST" and "reviews" in request.path else None
             if review is not None and not review.name:
                 return await self._review(review, request, sort)
@@ -171,7 +174,9 @@ class Api:
         verb = verb_of(route, request.method, watch="watch" in request.params and wants_watch(request.params))
         sort.append((_said(verb, request.method), kind.group, kind.version, kind.plural, route.subresource,
                      route.scope))
-        if not may(request.user, verb, resource=kind.resource):
+        if not may(request.user, verb, resource=kind.resource, subresource=route.subresource,
+                   namespace=route.namespace, name=route.name, fields=text(request.params, "fieldSelector"),
+                   pods_on=self.registry.pods_on):
             raise _refused(request, verb, route)
         if route.subresource and kind.subresource(route.subresource) is None:
             raise not_found()
@@ -187,7 +192,7 @@ class Api:
             raise _refused(request, "create", route)
         form = accepted(request.accept)
         body, _ = decode(await request.body(), body_media(request.content_type))
-        return answer_object(reviews.answer(kind, body, request.user), form, 201)
+        return answer_object(reviews.answer(kind, body, request.user, self.registry.pods_on), form, 201)
 
     async def _measured(self, route: Route, request: Request, sort: list[Sort]) -> Answer:
         kind, verb = route.kind, verb_of(route, request.method, watch="watch" in request.params)

@@ -35,6 +35,7 @@ from .admission import (
 from .forms import Forms
 from .limit_ranges import limit_defaults, limits_kept
 from .listing import between
+from .node_restriction import node_restriction
 from .quotas import Charge, Quotas
 from .requests import WriteOptions, Written
 from .runtime_classes import runtime_class
@@ -46,7 +47,7 @@ from .subresources import STATUS
 
 ADMISSION: tuple[Admission, ...] = (
     namespace_lifecycle, limit_defaults, service_account, node_taints, priority, default_tolerations,
-    default_storage_class, runtime_class)
+    default_storage_class, runtime_class, node_restriction)
 VALIDATING: tuple[Admission, ...] = (claim_may_grow, limits_kept)  # asked last, about the object as it would be stored
 
 TRIES = 5  # to write onto an object that others write to at the same time

@@ -14,7 +14,7 @@ https://kubernetes.io/docs/reference/using-api/api-concepts/
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
 from ..api import patches
@@ -80,6 +80,11 @@ class Registry:
     def watch(self, kind: Kind, namespace: str, query: WatchQuery,
               ear: Ear | None = None) -> AsyncIterator[Sequence[WatchEvent]]:
         return self._watches.watch(selection(kind, namespace, query.labels, query.fields), query, ear)
+
+    def pods_on(self, node: str) -> Iterator[Obj]:
+        """The pods that are bound to a node."""
+        there = self.store.history.lane("pods").objects
+        return (there[place].value for place in self._watches.pods_on(node))
 
     # ---- creating
 

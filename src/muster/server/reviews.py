@@ -13,6 +13,7 @@ from ..api.errors import BadRequest, invalid
 from ..api.kinds.kind import Kind
 from ..api.objects import Obj
 from .identity import MASTERS, User
+from .node_rights import PodsOn, nobody
 from .rights import may
 
 _AUTHORIZATION = "io.k8s.api.authorization.v1"
@@ -38,16 +39,16 @@ def is_about_oneself(row: Kind) -> bool:
     return row.name.startswith("Self")
 
 
-def answer(row: Kind, body: Any, user: User) -> Obj:
-    """The review with its status filled in."""
+def answer(row: Kind, body: Any, user: User, pods_on: PodsOn = nobody) -> Obj:
+    """The review with its status filled in.  `pods_on`: what nodes may do depends on their pods."""
     if not isinstance(body, dict) or not isinstance(body.get("spec") or {}, dict):
         raise BadRequest(f"the object provided is unrecognized (must be of type {row.name})")
-    status = _ANSWERS[row.name](body.get("spec") or {}, user)
+    status = _ANSWERS[row.name](body.get("spec") or {}, user, pods_on)
     return {**body, "kind": row.name, "apiVersion": row.api_version,
             "metadata": body.get("metadata") or {"creationTimestamp": None}, "status": status}
 
 
-def _access(spec: Obj, user: User) -> Obj:
+def _access(spec: Obj, user: User, pods_on: PodsOn) -> Obj:
     resource: Obj = spec.get("resourceAttributes") or {}
     path: Obj = spec.get("nonResourceAttributes") or {}
     causes: list[Cause] = []
@@ -63,18 +64,19 @@ def _access(spec: Obj, user: User) -> Obj:
         return _verdict(may(user, str(path.get("verb", "")), path=str(path.get("path", ""))))
     group, plural = resource.get("group") or "", resource.get("resource") or ""
     asked = f"{plural}.{group}" if group else plural
-    return _verdict(may(user, str(resource.get("verb", "")), resource=asked or "*"))
+    return _verdict(may(user, str(resource.get("verb", "")), resource=asked or "*", pods_on=pods_on, **{
+        field: str(resource.get(field) or "") for field in ("subresource", "namespace", "name")}))
 
 
 def _verdict(allowed: bool) -> Obj:
     return {"allowed": allowed}
 
 
-def _subject_access(spec: Obj, user: User) -> Obj:
-    return _access(spec, User(str(spec.get("user") or ""), tuple(spec.get("groups") or ())))
+def _subject_access(spec: Obj, user: User, pods_on: PodsOn) -> Obj:
+    return _access(spec, User(str(spec.get("user") or ""), tuple(spec.get("groups") or ())), pods_on)
 
 
-def _rules(spec: Obj, user: User) -> Obj:
+def _rules(spec: Obj, user: User, pods_on: PodsOn) -> Obj:
     everything = MASTERS in user.groups
     resources: list[Obj] = [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}] if everything else []
     resources += [{"verbs": ["create"], "apiGroups": [row.group], "resources": [row.plural]}
@@ -86,7 +88,7 @@ def _rules(spec: Obj, user: User) -> Obj:
     return {"resourceRules": resources, "nonResourceRules": paths, "incomplete": False}
 
 
-def _self(spec: Obj, user: User) -> Obj:
+def _self(spec: Obj, user: User, pods_on: PodsOn) -> Obj:
     about: Obj = {"username": user.name, "groups": list(user.groups)}
     if user.uid:
         about["uid"] = user.uid
@@ -95,7 +97,7 @@ def _self(spec: Obj, user: User) -> Obj:
     return {"userInfo": about}
 
 
-_ANSWERS: dict[str, Callable[[Obj, User], Obj]] = {
+_ANSWERS: dict[str, Callable[[Obj, User, PodsOn], Obj]] = {
     "SelfSubjectReview": _self, "SelfSubjectAccessReview": _access, "SelfSubjectRulesReview": _rules,
     "SubjectAccessReview": _subject_access, "LocalSubjectAccessReview": _subject_access,
 }
