@@ -56,9 +56,9 @@ def serve(request: Request, ready: Callable[[str, str], None]) -> None:
             ThreadPoolExecutor(max_workers=1, thread_name_prefix="store") as executor:
         try:
             runner.run(_serve(request, ready, executor))
-        except* Exception as failures:
-            failure = failures.exceptions[0]
-            while isinstance(failure, ExceptionGroup):
+        except Exception as failed:
+            failure = failed
+            while isinstance(failure, ExceptionGroup):  # of the parts that run together
                 failure = failure.exceptions[0]
             if isinstance(failure, ApiError | OSError):
                 raise failure from None

@@ -48,12 +48,22 @@ class Elsewhere(asyncio.DatagramProtocol):
         writer.close()
 
 
+async def _listening(loop, answers):
+    """On one port over both protocols: another process may have one of the two."""
+    for _ in range(20):
+        transport, server = await loop.create_datagram_endpoint(lambda: Elsewhere(answers), local_addr=("127.0.0.1", 0))
+        address = transport.get_extra_info("sockname")
+        try:
+            return transport, server, await asyncio.start_server(server.converse, *address), address
+        except OSError:
+            transport.close()
+    raise AssertionError("no port is free for UDP and TCP")
+
+
 @contextlib.asynccontextmanager
 async def elsewhere(answers=True):
     loop = asyncio.get_running_loop()
-    transport, server = await loop.create_datagram_endpoint(lambda: Elsewhere(answers), local_addr=("127.0.0.1", 0))
-    address = transport.get_extra_info("sockname")
-    listening = await asyncio.start_server(server.converse, *address)
+    transport, server, listening, address = await _listening(loop, answers)
     try:
         yield server, address
     finally:

@@ -216,7 +216,9 @@ async def _end(state: ServerState) -> None:
     await _finish(state.tasks, STOP_WITHIN_S)
     for connection in list(state.connections):
         if connection.transport is not None:
-            connection.transport.abort()
+            # asyncio's own of the first Pythons 3.11 (Debian's) have no abort left once they were closed.
+            with contextlib.suppress(AttributeError):
+                connection.transport.abort()
 
 
 async def _finish(tasks: Iterable[asyncio.Task[None]], within_s: float) -> None:
