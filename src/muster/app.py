@@ -24,6 +24,9 @@ from .clock import Clock
 from .control.events import LONGEST_BACKLOG, Recorder
 from .control.runtime import Controller, Runtime
 from .controllers import (
+    certificate_approval,
+    certificate_cleaning,
+    certificate_signing,
     cron_job,
     deployment,
     endpoint_slice_mirroring,
@@ -40,9 +43,11 @@ from .controllers import (
     stale_disruption,
     stateful_set,
     taint_eviction,
+    token_cleaning,
     ttl_after_finished,
     volume_binding,
 )
+from .controllers.certificate_signing import Sign
 from .controllers.daemonset import daemonset_controller
 from .controllers.disruption import disruption_controller
 from .controllers.garbage_collector import garbage_collector
@@ -65,9 +70,10 @@ class Cluster:
     """Everything between a store and its clients.  `run` works until it is cancelled."""
 
     def __init__(self, store: Store, clock: Clock, *, ca_certificate: str = "",
+                 sign: Sign | None = None,
                  make_fleet: Callable[..., Fleet] = Fleet, clients: Callable[[Registry, str], Client] = LocalClient):
         self.clock = clock
-        self._clients, self._ca_certificate = clients, ca_certificate
+        self._clients, self._ca_certificate, self._sign = clients, ca_certificate, sign
         self._at_work: dict[str, asyncio.Task[None]] = {}  # the controllers
         self._group: asyncio.TaskGroup | None = None
         self.store = store
@@ -115,6 +121,11 @@ class Cluster:
         yield event_expiry.controller
         if self._ca_certificate:
             yield root_certificate(self._ca_certificate)
+        if self._sign is not None:
+            yield certificate_approval.controller
+            yield certificate_signing.certificate_signing(self._sign)
+            yield certificate_cleaning.controller
+            yield token_cleaning.controller
 
     def _runtime(self, controller: Controller) -> Runtime:
         client = self.client(SYSTEM + (controller.account or controller.name))

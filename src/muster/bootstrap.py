@@ -52,6 +52,12 @@ def api_endpoints(host: str, port: int) -> list[Obj]:
     return _by_hand("kubernetes", "default", host, [{"name": "https", "port": port, "protocol": "TCP"}])
 
 
+def cluster_info(kubeconfig: str) -> Obj:
+    """What a machine that is to become a node reads before it trusts anyone: where the cluster is, and its CA."""
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "cluster-info", "namespace": "kube-public"},
+            "data": {"kubeconfig": kubeconfig}}
+
+
 def name_server(host: str, port: int) -> list[Obj]:
     """The service that pods ask for names, and where it leads.  Clients know it as kube-dns, whoever answers."""
     ports = [{"name": "dns", "port": 53, "protocol": "UDP"}, {"name": "dns-tcp", "port": 53, "protocol": "TCP"}]

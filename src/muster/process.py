@@ -23,6 +23,7 @@ from .app import Cluster, running
 from .clock import Clock
 from .data_directory import Unusable
 from .manifests import check, located, read_manifests
+from .own_addresses import names_of
 from .request import Request
 from .store.memory import MemoryStore
 from .store.store import Store
@@ -67,7 +68,7 @@ def serve(request: Request, ready: Callable[[str, str], None]) -> None:
 
 
 async def _serve(request: Request, ready: Callable[[str, str], None], executor: ThreadPoolExecutor) -> None:
-    from .client.kubeconfig import write_kubeconfig
+    from .client.kubeconfig import kubeconfig_of_cluster, write_kubeconfig
     from .server import certificates
     from .server.health import Health
     from .server.http import Api
@@ -77,8 +78,8 @@ async def _serve(request: Request, ready: Callable[[str, str], None], executor: 
     store = await _open_store(request, executor)
     clock = Clock(seed=_seed(request.seed, store))
     try:
-        issued = certificates.prepare(data.certificates, clock.now(), [request.host])
-        cluster = Cluster(store, clock, ca_certificate=issued.ca.decode())
+        issued = certificates.prepare(data.certificates, clock.now(), names_of(request.host))
+        cluster = Cluster(store, clock, ca_certificate=issued.ca.decode(), sign=certificates.signer(data.certificates))
         for manifest in manifests:
             check(manifest, cluster.kinds, cluster.schema)
         health = Health(ready={"informer-sync": lambda: None if cluster.is_ready else "the mirror is not filled yet"})
@@ -90,6 +91,7 @@ async def _serve(request: Request, ready: Callable[[str, str], None], executor: 
                     _names(cluster, request) as names, real.prepared()):
             await cluster.create_missing(bootstrap.first_objects(
                 request.host, front.port, real_nodes=request.runtime == "containers"))
+            await cluster.apply(bootstrap.cluster_info(kubeconfig_of_cluster(front.url, issued.ca)))
             await _set_up_pools(cluster, request)
             write_kubeconfig(data.kubeconfig, front.url, issued.ca, issued.admin, issued.admin_key)
             async with real.network(api, front, issued), running(cluster), real.running():

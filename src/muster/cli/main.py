@@ -17,6 +17,8 @@ app = typer.Typer(help="A Kubernetes workload plane in one process: kubectl talk
 nodes = typer.Typer(help="The nodes of the cluster.", no_args_is_help=True)
 pool = typer.Typer(help="Groups of like nodes that can be resized.", no_args_is_help=True)
 app.add_typer(nodes, name="nodes")
+node = typer.Typer(help="This machine as a node of a cluster, and how others become one.", no_args_is_help=True)
+app.add_typer(node, name="node")
 app.add_typer(pool, name="pool")
 history = typer.Typer(help="What was: a recording (`--record FILE`), or what a data directory still holds.",
                       no_args_is_help=True)
@@ -198,6 +200,17 @@ def nodes_list(data_dir: DataDir = HOME, output: Output = "table") -> None:
     """List the nodes as a cloud's console would."""
     from .fleet import list_nodes
     list_nodes(DataDirectory(data_dir), output)
+
+
+@node.command("token")
+def node_token(
+    data_dir: DataDir = HOME,
+    ttl: Annotated[str, typer.Option(help="How long it lets machines in; 0: for ever.")] = "24h",
+    description: Annotated[str, typer.Option(help="What it is for.")] = "",
+) -> None:
+    """Print the command with which another machine joins the cluster that runs here."""
+    from .node import make_token
+    make_token(DataDirectory(data_dir), ttl, description)
 
 
 @pool.command("list")

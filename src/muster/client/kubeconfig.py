@@ -49,6 +49,22 @@ def kubeconfig_text(server: str, ca: bytes, certificate: bytes, key: bytes) -> s
     }, sort_keys=False)
 
 
+def kubeconfig_of_cluster(server: str, ca: bytes) -> str:
+    """Says where a cluster is and by which authority it is known; nobody's secret is in it."""
+    return yaml.safe_dump({
+        "apiVersion": "v1", "kind": "Config", "current-context": "", "contexts": [], "users": [], "preferences": {},
+        "clusters": [{"name": "", "cluster": {"server": server, "certificate-authority-data": _encoded(ca)}}],
+    }, sort_keys=False)
+
+
+def ca_of_cluster(kubeconfig: str) -> bytes:
+    """The authority (PEM) in such a text.  Raises BadRequest for anything else."""
+    try:
+        return base64.b64decode(yaml.safe_load(kubeconfig)["clusters"][0]["cluster"]["certificate-authority-data"])
+    except (yaml.YAMLError, KeyError, IndexError, TypeError, ValueError):
+        raise BadRequest("what the server says of its cluster can not be read") from None
+
+
 def write_kubeconfig(path: Path, server: str, ca: bytes, certificate: bytes, key: bytes) -> None:
     """Writes the whole file or none of it, readable by its owner alone."""
     write_private(path, kubeconfig_text(server, ca, certificate, key).encode())

@@ -4,6 +4,8 @@
     server.crt, server.key  the API server, for every name it is reached by
     admin.crt, admin.key    kubernetes-admin of system:masters, whom the kubeconfig speaks for
 
+The authority also signs what clients ask for by CertificateSigningRequest, once that is approved (`signer`).
+
 Keys are ECDSA P-256: a handshake costs half of what RSA does.  A file that is missing, unreadable, soon to
 expire, signed by another CA or made for other hosts is made again; the others stay, so that a kubeconfig
 that was copied elsewhere goes on working.  The server knows its clients by subject: CN is the user, O a group
@@ -11,9 +13,10 @@ that was copied elsewhere goes on working.  The server knows its clients by subj
 """
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,14 +26,17 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
+    PublicFormat,
     load_pem_private_key,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from ..api.errors import Internal
 from ..private_file import write_private
 
 CA_DAYS, LEAF_DAYS = 3650, 365
@@ -93,11 +99,37 @@ def client_certificate(folder: Path, now: float, user: str, groups: Sequence[str
     return _pem(made.certificate), _key_pem(made.key)
 
 
+def authority_hash(ca: bytes) -> str:
+    """`sha256:...` of the authority's public key: what tells it from any other (RFC 7469, as kubeadm prints it)."""
+    key = x509.load_pem_x509_certificate(ca).public_key()
+    return "sha256:" + hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+
+
+def signer(folder: Path) -> Callable[[bytes, float, float], bytes]:
+    """Signs requests of clients (PEM) from a moment on and for so many seconds, not beyond the authority's own end."""
+    def sign(request: bytes, now: float, lasts_s: float) -> bytes:
+        moment = datetime.fromtimestamp(now, UTC)
+        ca = _load(folder / "ca", moment)
+        if ca is None:
+            raise Internal(f"{folder / 'ca.crt'}: no certificate authority is there to sign with")
+        asked = x509.load_pem_x509_csr(request)
+        ends = min(moment + timedelta(seconds=lasts_s), ca.certificate.not_valid_after_utc)
+        builder = (
+            _dated(asked.subject, ca.certificate.subject, asked.public_key(), moment, ends)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_key_usage(signs=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([_CLIENT]), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca.key.public_key()), critical=False)
+        )
+        return _pem(builder.sign(ca.key, hashes.SHA256()))
+    return sign
+
+
 def _make_ca(moment: datetime) -> _Pair:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "muster-ca")])
     builder = (
-        _dated(name, name, key, moment, CA_DAYS)
+        _dated(name, name, key.public_key(), moment, moment + timedelta(days=CA_DAYS))
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_key_usage(signs=True), critical=True)
     )
@@ -112,7 +144,7 @@ def _sign(ca: _Pair, moment: datetime, *, common_name: str, usage: x509.ObjectId
                          x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
     authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca.key.public_key())
     builder = (
-        _dated(subject, ca.certificate.subject, key, moment, LEAF_DAYS)
+        _dated(subject, ca.certificate.subject, key.public_key(), moment, moment + timedelta(days=LEAF_DAYS))
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(signs=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
@@ -123,17 +155,17 @@ def _sign(ca: _Pair, moment: datetime, *, common_name: str, usage: x509.ObjectId
     return _Pair(builder.sign(ca.key, hashes.SHA256()), key)
 
 
-def _dated(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, moment: datetime,
-           days: int) -> x509.CertificateBuilder:
+def _dated(subject: x509.Name, issuer: x509.Name, key: CertificatePublicKeyTypes, moment: datetime,
+           ends: datetime) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
-        .public_key(key.public_key())
+        .public_key(key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(moment - BACKDATED)
-        .not_valid_after(moment + timedelta(days=days))
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .not_valid_after(ends)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     )
 
 

@@ -32,6 +32,7 @@ from .admission import (
     node_taints,
     priority,
 )
+from .certificate_requesters import certificate_requester
 from .forms import Forms
 from .limit_ranges import limit_defaults, limits_kept
 from .listing import between
@@ -47,7 +48,7 @@ from .subresources import STATUS
 
 ADMISSION: tuple[Admission, ...] = (
     namespace_lifecycle, limit_defaults, service_account, node_taints, priority, default_tolerations,
-    default_storage_class, runtime_class, node_restriction)
+    default_storage_class, runtime_class, node_restriction, certificate_requester)
 VALIDATING: tuple[Admission, ...] = (claim_may_grow, limits_kept)  # asked last, about the object as it would be stored
 
 TRIES = 5  # to write onto an object that others write to at the same time
