@@ -17,7 +17,8 @@ AMBIENT = {"time.time", "time.monotonic", "time.sleep", "datetime.now", "datetim
            "random.choice", "random.uniform", "random.Random", "uuid.uuid4", "uuid.uuid1", "os.urandom",
            "secrets.token_hex", "secrets.token_bytes"}
 MAY_BE_AMBIENT = {"clock.py", "app.py"}
-PURE = ("api/", "controllers/", "scheduler/", "why/", "node/plan.py", "node/usage.py", "node/pressure.py",
+PURE = ("api/", "controllers/", "scheduler/", "why/", "node/plan.py", "node/turn.py", "node/pulling.py",
+        "node/running.py", "node/stopping.py", "node/usage.py", "node/pressure.py",
         "control/plan.py", "control/revisions.py", "control/owners.py", "network/backends.py", "network/dns.py", "network/nft_table.py",
         "network/proxy.py")
 

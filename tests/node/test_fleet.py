@@ -1,118 +1,14 @@
-"""The fleet in virtual time, over the real registry: what one sees of pods and nodes, and what it costs."""
+"""The fleet in virtual time, over the real registry: what one sees of pods and pools."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 
 import pytest
+from fleet_story import INSTANT, POOLS, World, story
 
-from muster.api.kinds.built_in import BUILT_IN
-from muster.api.kinds.catalogue import Kinds
-from muster.api.logs import LogOptions
-from muster.api.objects import Key, Obj, at, condition, is_true
-from muster.api.schema import Schema
-from muster.bootstrap import NAMESPACES
-from muster.client.local import LocalClient
-from muster.client.mirror import Mirror
-from muster.clock import Clock, run_virtual
-from muster.control.plan import Tell
-from muster.control.runtime import Runtime
+from muster.api.objects import Key, at, is_true
 from muster.controllers import node_pool
-from muster.node.fleet import Fleet
 from muster.node.images import size_bytes
-from muster.server.registry import Registry
-from muster.store.memory import MemoryStore
-
-POOLS = "nodepools.muster.dev"
-SCHEMA = Schema.load()
-INSTANT = {"pull": "0s", "start": "0s", "ready": "0s", "stop": "0s", "missingImages": []}
-
-
-@dataclass
-class World:
-    """A cluster without a scheduler: the pods of these tests name their node."""
-
-    clock: Clock
-    store: MemoryStore = field(default_factory=MemoryStore)
-    told: list[Tell] = field(default_factory=list)
-    lines: list[str] = field(default_factory=list)  # what `kubectl get pods -w` would be woken by
-
-    phases: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.kinds = Kinds(BUILT_IN)
-        self.registry = Registry(self.store, self.kinds, SCHEMA, self.clock)
-        self.client = LocalClient(self.registry, "system:muster")
-        self.begin()
-
-    def begin(self) -> None:
-        """A new process over the same store."""
-        self.mirror = Mirror(self.client, ["nodes", "pods", POOLS, "leases.coordination.k8s.io"])
-        self.fleet = Fleet(self.client, self.mirror, self.clock, self.told.append)
-        self.pools = Runtime(node_pool.controller, self.mirror, self.client, self.clock, self.kinds, self.told.append)
-        self.mirror.on_change(self._note)
-        self.tasks = [asyncio.create_task(part.run()) for part in (self.mirror, self.pools, self.fleet)]
-
-    async def end(self) -> None:
-        for task in self.tasks:
-            task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
-
-    def _note(self, change) -> None:  # type: ignore[no-untyped-def]
-        if change.key.resource == "pods":
-            self.lines.append(seen(change.value) if change.value is not None else "gone")
-            self.phases.append(change.value["status"]["phase"] if change.value is not None else "gone")
-
-    async def pool(self, replicas: int, behaviour: Obj = INSTANT, name: str = "default-pool") -> Sequence[Obj]:
-        await self.client.create({"apiVersion": "muster.dev/v1alpha1", "kind": "NodePool", "metadata": {"name": name},
-                                  "spec": {"replicas": replicas, "behaviour": behaviour}})
-        await asyncio.sleep(5)
-        return (await self.client.list("nodes")).items
-
-    async def pod(self, name: str, node: str, *, spec: Obj | None = None, annotations: Obj | None = None,
-                  container: Obj | None = None) -> Key:
-        await self.client.create({
-            "apiVersion": "v1", "kind": "Pod",
-            "metadata": {"name": name, "namespace": "default", "annotations": annotations or {}},
-            "spec": {"nodeName": node, "containers": [{"name": "app", "image": "nginx:1.27", **(container or {})}],
-                     **(spec or {})}})
-        return Key("pods", "default", name)
-
-    def get(self, key: Key) -> Obj:
-        found = self.mirror.get(key)
-        assert found is not None, f"{key} is gone"
-        return found
-
-    def events(self) -> list[str]:
-        return [f"{tell.reason}: {tell.message}" for tell in self.told]
-
-
-def seen(pod: Obj) -> str:
-    """READY and STATUS, roughly as kubectl prints them."""
-    statuses = at(pod, "status.containerStatuses", [])
-    ready = f"{sum(one['ready'] for one in statuses)}/{len(pod['spec']['containers'])}"
-    state = statuses[0]["state"] if statuses else {}
-    reason = next((one.get("reason") for one in state.values() if one.get("reason")), None)
-    text = reason or at(pod, "status.reason") or at(pod, "status.phase")
-    if pod["metadata"].get("deletionTimestamp") and at(pod, "status.phase") not in ("Succeeded", "Failed"):
-        text = "Terminating"
-    return f"{ready} {text}"
-
-
-def story(tell: Callable[[World], Awaitable[None]], seed: int = 0) -> None:
-    async def main(clock: Clock) -> None:
-        world = World(clock)
-        for name in NAMESPACES:
-            await world.client.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-        for name in ("default", "kube-node-lease"):
-            await world.client.create({"apiVersion": "v1", "kind": "ServiceAccount",
-                                       "metadata": {"name": "default", "namespace": name}})
-        try:
-            await tell(world)
-        finally:
-            await world.end()
-    run_virtual(main, seed=seed)
 
 
 def test_a_pod_becomes_ready_and_goes_away() -> None:
@@ -201,26 +97,6 @@ def test_a_new_process_restarts_nothing() -> None:
         await world.client.delete(runs)
         await asyncio.sleep(1)
         assert world.mirror.get(runs) is None
-    story(tell)
-
-
-def test_a_node_that_fails_falls_silent_and_comes_back() -> None:
-    async def tell(world: World) -> None:
-        (node,) = await world.pool(1)
-        name = node["metadata"]["name"]
-        key, lease = Key("nodes", "", name), Key("leases.coordination.k8s.io", "kube-node-lease", name)
-        await world.client.patch(key, {"metadata": {"annotations": {"muster.dev/fail": "true"}}})
-        pod = await world.pod("web", name)
-        await asyncio.sleep(1)
-        last = world.get(lease)["spec"]["renewTime"]
-        await asyncio.sleep(100)
-        assert world.get(lease)["spec"]["renewTime"] == last
-        assert world.get(pod)["status"]["phase"] == "Pending"
-        assert not any("Pull" in event for event in world.events())
-        await world.client.patch(key, {"metadata": {"annotations": {"muster.dev/fail": None}}})
-        await asyncio.sleep(1)
-        assert world.get(lease)["spec"]["renewTime"] > last
-        assert is_true(world.get(pod), "Ready")
     story(tell)
 
 
@@ -339,24 +215,6 @@ def test_a_debug_container_joins_a_running_pod() -> None:
     story(tell)
 
 
-def test_a_node_made_by_hand_needs_to_say_that_it_is_simulated() -> None:
-    async def tell(world: World) -> None:
-        for name, said in (("silent", {}), ("simulated", {"muster.dev/simulated": "true"})):
-            await world.client.create({"apiVersion": "v1", "kind": "Node", "metadata": {
-                "name": name, "annotations": said, "labels": {"kubernetes.io/arch": "arm64"}}})
-        pods = [await world.pod(name, name) for name in ("silent", "simulated")]
-        await asyncio.sleep(10)
-        assert [is_true(world.get(pod), "Ready") for pod in pods] == [False, True]
-        assert condition(world.get(Key("nodes", "", "silent")), "Ready") is None
-        simulated = world.get(Key("nodes", "", "simulated"))
-        assert simulated["status"]["allocatable"]["cpu"] == "4"
-        assert simulated["metadata"]["labels"] == {
-            "beta.kubernetes.io/arch": "amd64", "beta.kubernetes.io/os": "linux", "kubernetes.io/arch": "arm64",
-            "kubernetes.io/hostname": "simulated", "kubernetes.io/os": "linux"}, "its kubelet adds what is not there"
-        assert simulated["status"]["nodeInfo"]["architecture"] == "arm64"
-    story(tell)
-
-
 def test_a_pool_follows_its_number() -> None:
     async def tell(world: World) -> None:
         before = [node["metadata"]["name"] for node in await world.pool(4)]
@@ -373,35 +231,6 @@ def test_a_pool_follows_its_number() -> None:
         names = {name for _, name in world.mirror.objects("nodes")}
         assert len(names) == 4 and newest["metadata"]["name"] not in names
         assert len({node["spec"]["podCIDR"] for node in world.mirror.objects("nodes").values()}) == 4
-    story(tell)
-
-
-def test_many_nodes_cost_few_writes() -> None:
-    async def tell(world: World) -> None:
-        nodes = await world.pool(2000)
-        assert all(is_true(node, "Ready") for node in nodes)
-        writes, revision = world.fleet.writes, world.store.history.revision
-        pods = [await world.pod(f"web-{number}", node["metadata"]["name"]) for number, node in enumerate(nodes)]
-        await asyncio.sleep(20)
-        assert all(is_true(world.get(pod), "Ready") for pod in pods)
-        renewals = 2000 + 100  # 2,000 nodes renew their leases every 20 s
-        assert world.fleet.writes - writes <= len(pods) + renewals
-        assert world.store.history.revision - revision <= 2 * len(pods) + renewals
-    story(tell)
-
-
-def test_a_log_is_followed_to_its_end() -> None:
-    async def tell(world: World) -> None:
-        (node,) = await world.pool(1)
-        script = "echo one; sleep 10; echo two; sleep 10; echo three"
-        key = await world.pod("web", node["metadata"]["name"], spec={"restartPolicy": "Never"},
-                              container={"command": ["sh", "-c", script]})
-        await asyncio.sleep(1)
-        follow = LogOptions("app", follow=True)
-        pieces = [piece async for piece in world.fleet.logs(world.get(key), follow) if piece]
-        assert pieces == [b"one\n", b"two\n", b"three\n"]
-        whole = [piece async for piece in world.fleet.logs(world.get(key), LogOptions("app", limit_bytes=6))]
-        assert b"".join(whole) == b"one\ntw"
     story(tell)
 
 

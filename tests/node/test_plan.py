@@ -13,7 +13,8 @@ from muster.node.behaviour import INSTANT, Behaviour, from_pool
 from muster.node.durations import AT_ONCE, Range
 from muster.node.life import Life, begin, resume
 from muster.node.means import Drawn
-from muster.node.plan import Host, plan
+from muster.node.plan import plan
+from muster.node.turn import Host
 
 NOON = 1_767_225_600.0
 SEVEN = replace(INSTANT, task=Range(7, 7))

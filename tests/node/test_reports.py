@@ -10,8 +10,9 @@ from muster.api.objects import Obj, at, to_time, with_
 from muster.node import reports
 from muster.node.life import DONE, PULLING, RUNNING, STARTING, Life, begin, resume
 from muster.node.means import Reported
-from muster.node.plan import Host, plan
+from muster.node.plan import plan
 from muster.node.reports import Exit, Found
+from muster.node.turn import Host
 
 NOON = 1_767_225_600.0
 FAILED = Exit(1, "", "", NOON)

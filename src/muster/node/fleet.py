@@ -1,61 +1,50 @@
 """Every node of one kind, simulated or real, and every pod on them, in one loop.
 
     the mirror changes  ->  look at that node or pod  ->  plan  ->  at most one write under way for each
-    a timer is due      ->       (machines.py)        (plan.py)     and at most 256 in all
+    a timer is due      ->       (machines.py)        (plan.py)     and at most 128 in all (agenda.py)
 
 There is no task for a node or a pod: one heap of timers says who is next, in real and in virtual time alike, and
 the writers are as many as there is something to write.  It goes by what is there now, so it may be stopped and
-started at any time: the pods that ran go on running.
+started at any time: the pods that ran go on running.  What nodes tell of themselves is in heartbeats.py.
 
 Which nodes it takes, and how their pods run, is for its `hosting` to say: simulation.py, or agent.py for real ones.
 A node that says `muster.dev/fail: "true"` falls silent, with its pods, for as long as it does.
-
-In virtual time heartbeats may be spared (`heartbeats=False`): a lease then holds for years, and a node that falls
-silent leaves the renewal that it would have made last, at its own moment of every ten seconds.  So it is found
-missing exactly when it would be otherwise, and a fleet that is well costs nothing.
 """
 from __future__ import annotations
 
 import asyncio
-import heapq
 import logging
 import math
 import random
-from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from collections.abc import AsyncIterator, Callable
 
-from ..api.errors import AlreadyExists, ApiError, NotFound
+from ..api.errors import ApiError, NotFound
 from ..api.logs import LogOptions
-from ..api.objects import Key, Obj, is_deleting, is_true, name_of, namespace_of, revision_of, uid_of
+from ..api.objects import Key, Obj, is_deleting, name_of, namespace_of, revision_of, uid_of
 from ..client.client import Client
 from ..client.mirror import Mirror
 from ..clock import Clock
 from ..control.plan import Tell
 from ..store.history import Change
-from . import admission, behaviour, leases, life, logs, plan, pressure, status
+from . import admission, behaviour, life, log_stream, plan, pressure, status
+from .agenda import Agenda
 from .behaviour import Behaviour
 from .gauge import Gauge
+from .heartbeats import Heartbeats
 from .hosting import Hosting
 from .machines import Machine, Resident, is_failing, is_simulated
 from .meter import FleetMeter
 from .misfortune import Misfortune
 from .simulation import Simulation
+from .turn import Host
 
 log = logging.getLogger(__name__)
 
 IN_FLIGHT = 128
 LOOKS_AT_ONCE = 50  # before others of the event loop get their turn
-REPORT_S = 300.0  # a kubelet reports the status of its node this often, changed or not
-REPORTS_PER_S = 20
 RETRY_S, LONGEST_RETRY_S = 1.0, 60.0
-LAST_TRIES = 60  # to leave the renewal that a silent node made last
-FOLLOW_S = 0.5  # how often those who follow a log are served
-EARLY_S = 1e-6  # a timer may come this much too early: loops and clocks round
 
 _ASKING = ("deletionTimestamp", "deletionGracePeriodSeconds", "finalizers", "annotations")
-
-Work = tuple[Callable[[Any], Awaitable[None]], Any]
 
 
 class Fleet:
@@ -63,7 +52,6 @@ class Fleet:
                  *, hosting: Hosting | None = None, in_flight: int = IN_FLIGHT, usual: Behaviour = behaviour.USUAL,
                  simulates: Callable[[Obj], bool] = is_simulated, heartbeats: bool = True,
                  meter: FleetMeter | None = None):
-        self.writes = 0  # of all kinds but events, so far
         self._client, self._mirror, self._clock = client, mirror, clock
         self._tell = tell or (lambda one: None)
         self._chance: random.Random = clock.fork("fleet")
@@ -71,45 +59,31 @@ class Fleet:
         self._residents: dict[Key, Resident] = {}
         self._hosting: Hosting = hosting or Simulation(mirror, self._chance, usual, simulates)
         self._dirty: dict[Key, None] = {}
-        self._timers: list[tuple[float, int, str, Machine | Resident]] = []
-        self._timers_set = 0
-        self._to_write: deque[Work] = deque()
-        self._writers = 0
-        self._in_flight = in_flight
-        self._heartbeats = heartbeats
+        self._agenda = Agenda(clock, in_flight)
+        self._heartbeats = Heartbeats(client, clock, self._chance, self._tell, self._hosting, self._machines,
+                                      self._agenda, spared=not heartbeats)
         # Without it no node comes under pressure.
         self._gauge = Gauge(meter, mirror, self._feel_soon) if meter is not None else None
         self._misfortunes: tuple[Misfortune, ...] = ()
-        self._stirred = asyncio.Event()
-        self._rests_until = -math.inf  # while it rests: when it would look around by itself
         mirror.on_change(self._changed, ("pods", "nodes"))
+
+    @property
+    def writes(self) -> int:
+        """Of all kinds but events, so far."""
+        return self._agenda.writes
 
     async def run(self) -> None:
         await self._mirror.synced()
         self._dirty.update((Key("nodes", *place), None) for place in self._mirror.objects("nodes"))
         async with asyncio.TaskGroup() as writers:
             while True:
-                self._stirred.clear()
+                self._agenda.begin_look()
                 looked = self._look_around() + self._fire()
-                while self._to_write and self._writers < self._in_flight:
-                    self._writers += 1
-                    writers.create_task(self._write(*self._to_write.popleft()))
+                self._agenda.start_writers(writers)
                 if looked >= LOOKS_AT_ONCE:
                     await asyncio.sleep(0)
                 else:
-                    await self._rest()
-
-    async def _rest(self) -> None:
-        """Until something changes or a timer is due."""
-        alarm = None
-        if self._timers and not self._stirred.is_set():
-            wait_s = max(0.0, self._timers[0][0] - self._clock.now())
-            alarm = asyncio.get_running_loop().call_later(wait_s, self._stirred.set)
-        self._rests_until = self._timers[0][0] if self._timers else math.inf
-        await self._stirred.wait()
-        self._rests_until = -math.inf
-        if alarm is not None:
-            alarm.cancel()
+                    await self._agenda.rest()
 
     def befall(self, misfortune: Misfortune) -> None:
         """From now on pods may be unlucky in this way too, until it is over."""
@@ -126,28 +100,8 @@ class Fleet:
     def resident(self, key: Key) -> Resident | None:
         return self._residents.get(key)
 
-    async def logs(self, pod: Obj, options: LogOptions) -> AsyncIterator[bytes]:
-        """The log of `options.container`, in pieces; with `follow`, until the container ends."""
-        key, uid = Key("pods", namespace_of(pod), name_of(pod)), uid_of(pod)
-        left = options.limit_bytes if options.limit_bytes is not None else math.inf
-        after = self._clock.now()
-        lines = logs.written(pod, options, after)
-        while True:
-            piece = logs.encoded(lines, options)
-            yield piece if len(piece) <= left else piece[:int(left)]
-            left -= len(piece)
-            if not options.follow or left <= 0 or not logs.goes_on(pod, options.container):
-                return
-            while not (lines := logs.written_after(pod, options, after, self._clock.now())):
-                await asyncio.sleep(FOLLOW_S)
-                latest = self._mirror.get(key)
-                if latest is None or uid_of(latest) != uid:
-                    return
-                pod = latest
-                if not logs.goes_on(pod, options.container):
-                    lines = logs.written_after(pod, options, after, self._clock.now())
-                    break
-            after = max((line.at for line in lines), default=after)
+    def logs(self, pod: Obj, options: LogOptions) -> AsyncIterator[bytes]:
+        return log_stream.pieces(self._mirror, self._clock, pod, options)
 
     def is_busy_with(self, key: Key) -> bool:
         """Is a step of the pod under way that will end by itself: a pull, a start, getting ready, a stop?"""
@@ -171,7 +125,7 @@ class Fleet:
             if resident is not None and pod is not None and revision_of(pod) <= resident.revision:
                 return  # our own write coming back
         self._dirty[key] = None
-        self._stirred.set()
+        self._agenda.stir()
 
     def _look_around(self) -> int:
         looked = 0
@@ -187,29 +141,17 @@ class Fleet:
 
     def _fire(self) -> int:
         fired, now = 0, self._clock.now()
-        while self._timers and self._timers[0][0] <= now + EARLY_S and fired < LOOKS_AT_ONCE:
-            when, _, what, subject = heapq.heappop(self._timers)
-            if subject.timers.get(what) != when:
-                continue  # it was set anew since, or its subject is gone
-            del subject.timers[what]
+        while fired < LOOKS_AT_ONCE and (due := self._agenda.take_due(now)) is not None:
             fired += 1
-            if isinstance(subject, Resident):
-                self._look(subject, max(now, when))
-            elif what == "lease":
-                self._heartbeat(subject, now)
-            elif what == "pressure":
-                self._feel(subject, now)
+            if isinstance(due.subject, Resident):
+                self._look(due.subject, max(now, due.when))
+            elif due.what == "lease":
+                self._heartbeats.beat(due.subject, now)
+            elif due.what == "pressure":
+                self._feel(due.subject, now)
             else:
-                self._report(subject)
+                self._heartbeats.report(due.subject)
         return fired
-
-    def _set_timer(self, subject: Machine | Resident, what: str, when: float) -> None:
-        if subject.timers.get(what) != when:
-            subject.timers[what] = when
-            self._timers_set += 1
-            heapq.heappush(self._timers, (when, self._timers_set, what, subject))
-            if when < self._rests_until:  # set by a writer, which tries again sooner than anything else is due
-                self._stirred.set()
 
     # Nodes
 
@@ -228,15 +170,15 @@ class Fleet:
         elif machine.node is not node:
             was_silent, is_silent = is_failing(machine.node), is_failing(node)
             machine.node = node
-            if is_silent and not was_silent and not self._heartbeats:
-                self._submit(self._leave_last_renewal, (machine, self._clock.now()))
+            if is_silent and not was_silent:
+                self._heartbeats.fell_silent(machine, self._clock.now())
             if was_silent and not is_silent:
-                self._heartbeat(machine, self._clock.now())
+                self._heartbeats.beat(machine, self._clock.now())
                 for resident in list(machine.residents.values()):
                     self._look(resident, self._clock.now())
         machine = self._machines[name]
         if not is_failing(node) and not status.is_registered(node, machine.pressures):
-            self._report(machine)
+            self._heartbeats.report(machine)
 
     def _move_in(self, node: Obj) -> None:
         """A node came, or this fleet has just begun: its pods are taken up where they stand."""
@@ -248,14 +190,7 @@ class Fleet:
             self._dirty[key] = None
         if machine.pressures:
             self._feel_soon(machine.name)
-        if not is_failing(node):
-            self._submit(self._begin_lease, machine)
-        if not self._heartbeats:
-            return
-        if not is_failing(node):
-            interval_s = leases.interval_s(len(self._machines))
-            self._set_timer(machine, "lease", leases.together(now + interval_s * self._chance.random()))
-        self._set_timer(machine, "report", now + self._report_s() * (0.5 + self._chance.random() / 2))
+        self._heartbeats.begin(machine, now)
 
     def _leave(self, machine: Machine) -> None:
         """The node is gone; its pods are left to the pod garbage collector."""
@@ -263,23 +198,6 @@ class Fleet:
         del self._machines[machine.name]
         for resident in list(machine.residents.values()):
             self._forget(resident)
-
-    def _report_s(self) -> float:
-        return max(REPORT_S, len(self._machines) / REPORTS_PER_S)
-
-    def _report(self, machine: Machine) -> None:
-        if self._machines.get(machine.name) is machine:
-            if not machine.reporting and not is_failing(machine.node):
-                machine.reporting = True
-                self._submit(self._write_node_status, machine)
-            if self._heartbeats:
-                self._set_timer(machine, "report", self._clock.now() + self._report_s())
-
-    def _heartbeat(self, machine: Machine, now: float) -> None:
-        if self._machines.get(machine.name) is machine and not is_failing(machine.node):
-            self._submit(self._renew_lease, machine, first=True)
-            if self._heartbeats:
-                self._set_timer(machine, "lease", leases.together(now + leases.interval_s(len(self._machines))))
 
     # Pods
 
@@ -319,8 +237,8 @@ class Fleet:
             self._feel_soon(machine.name)
         self._take_over(resident, found)
 
-    def _host(self, machine: Machine) -> plan.Host:
-        return plan.Host(machine.name, machine.address, machine.images, self._misfortunes)
+    def _host(self, machine: Machine) -> Host:
+        return Host(machine.name, machine.address, machine.images, self._misfortunes)
 
     def _take_over(self, resident: Resident, found: plan.Next) -> None:
         machine, pod = resident.machine, resident.pod
@@ -329,7 +247,7 @@ class Fleet:
         for one in found.tells:
             self._tell(Tell(pod, one.type, one.reason, one.message, one.path, machine.name))
         if found.wake_at < math.inf:
-            self._set_timer(resident, "pod", found.wake_at)
+            self._agenda.set_timer(resident, "pod", found.wake_at)
         else:
             resident.timers.pop("pod", None)
         resident.status = found.status
@@ -360,9 +278,9 @@ class Fleet:
         changed = list(found.pressures) != list(machine.pressures)
         machine.pressures = found.pressures
         if changed:
-            self._report(machine)
+            self._heartbeats.report(machine)
         if found.wake_at < math.inf:
-            self._set_timer(machine, "pressure", found.wake_at)
+            self._agenda.set_timer(machine, "pressure", found.wake_at)
         if found.victim is not None and found.verdict is not None:
             resident = machine.residents[Key("pods", namespace_of(found.victim), name_of(found.victim))]
             assert resident.life is not None, "who uses something has a life"
@@ -373,34 +291,15 @@ class Fleet:
         """Changes are looked at together, as often as a kubelet looks."""
         machine, soon = self._machines.get(name), self._clock.now() + pressure.MONITOR_S
         if machine is not None and machine.timers.get("pressure", math.inf) > soon:
-            self._set_timer(machine, "pressure", soon)
-            self._stirred.set()
+            self._agenda.set_timer(machine, "pressure", soon)
+            self._agenda.stir()
 
     def _write_if_needed(self, resident: Resident) -> None:
         if not resident.writing and (resident.wants_status() or resident.wants_removal()):
             resident.writing = True
-            self._submit(self._write_pod, resident)
+            self._agenda.submit(self._write_pod, resident)
 
     # Writing
-
-    def _submit(self, write: Callable[[Any], Awaitable[None]], subject: Any, first: bool = False) -> None:
-        (self._to_write.appendleft if first else self._to_write.append)((write, subject))
-        self._stirred.set()
-
-    async def _write(self, write: Callable[[Any], Awaitable[None]], subject: Any) -> None:
-        """Writes until there is nothing left to write."""
-        try:
-            while True:
-                try:
-                    await write(subject)
-                except Exception:
-                    log.exception("the fleet could not write")  # our own mistake: the others go on
-                self.writes += 1
-                if not self._to_write:
-                    return
-                write, subject = self._to_write.popleft()
-        finally:
-            self._writers -= 1
 
     async def _write_pod(self, resident: Resident) -> None:
         try:
@@ -435,78 +334,7 @@ class Fleet:
         resident.failures += 1
         log.info("%s: %s; again in %.0f s", resident.key, error, wait_s)
         if not resident.gone:
-            self._set_timer(resident, "retry", self._clock.now() + wait_s)
-
-    async def _write_node_status(self, machine: Machine) -> None:
-        node = machine.node
-        if is_failing(node) or self._machines.get(machine.name) is not machine:
-            machine.reporting = False
-            return
-        was_ready = is_true(node, "Ready") and "allocatable" in (node.get("status") or {})
-        now = self._clock.now()
-        key = Key("nodes", "", machine.name)
-        try:
-            if not was_ready and (labels := status.missing_labels(node)):
-                node = await self._client.patch(key, {"metadata": {"uid": machine.uid, "labels": labels}})
-                machine.node = node
-            written = await self._client.set_status(key, machine.uid, self._hosting.node_status(machine, now))
-            if revision_of(written) > revision_of(machine.node):
-                machine.node = written
-            if not was_ready:
-                self._tell(Tell(node, "Normal", "NodeReady", f"Node {machine.name} status is now: NodeReady",
-                                host=machine.name))
-        except NotFound:
-            return  # the mirror will say so
-        except ApiError as error:
-            log.info("node %s: %s; again later", machine.name, error)
-            self._set_timer(machine, "report", now + RETRY_S * (1 + 4 * self._chance.random()))
-            return
-        finally:
-            machine.reporting = False
-        if not status.is_registered(machine.node, machine.pressures):
-            self._report(machine)  # it changed meanwhile
-
-    async def _begin_lease(self, machine: Machine) -> None:
-        try:
-            renewal = self._renewal(self._clock.now())
-            await self._client.create(leases.lease(machine.node, renewal))
-        except AlreadyExists:
-            await self._renew_lease(machine)
-        except ApiError as error:
-            log.info("lease of %s: %s; again at its next renewal", machine.name, error)
-            if not self._heartbeats:  # there is no other one
-                self._set_timer(machine, "lease", self._clock.now() + RETRY_S)
-
-    def _renewal(self, now: float) -> Obj:
-        return leases.renewal(len(self._machines), now) if self._heartbeats else leases.long_renewal(now)
-
-    async def _leave_last_renewal(self, silence: tuple[Machine, float]) -> None:
-        machine, since = silence
-        for _ in range(LAST_TRIES):
-            try:
-                await self._client.patch(leases.key(machine.name), leases.last_renewal(machine.uid, since))
-                if not is_failing(machine.node):  # it came back meanwhile
-                    await self._renew_lease(machine)
-                return
-            except NotFound:
-                return  # the node never renewed it
-            except ApiError as error:
-                log.info("lease of %s: %s; again in %.0f s", machine.name, error, RETRY_S)
-                await asyncio.sleep(RETRY_S)
-                if not is_failing(machine.node):
-                    return
-
-    async def _renew_lease(self, machine: Machine) -> None:
-        if self._machines.get(machine.name) is not machine:
-            return
-        try:
-            await self._client.patch(leases.key(machine.name), self._renewal(self._clock.now()))
-        except NotFound:
-            await self._begin_lease(machine)
-        except ApiError as error:
-            log.info("lease of %s: %s; again at its next renewal", machine.name, error)
-            if not self._heartbeats:  # there is no other one
-                self._set_timer(machine, "lease", self._clock.now() + RETRY_S)
+            self._agenda.set_timer(resident, "retry", self._clock.now() + wait_s)
 
 
 def _asks_otherwise(before: Obj, after: Obj) -> bool:

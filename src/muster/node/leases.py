@@ -4,8 +4,8 @@ A large simulated fleet renews more slowly, so that all of it together writes ab
 lease says for how long it is good.  Heartbeats that are due within half a second go out together and share one flush
 of the store: a flush for each took most of an idle cluster's time.
 
-Where heartbeats are spared (fleet.py), a lease holds for ten years; `last_renewal` is the one that a node which falls
-silent would have made last, had it renewed every ten seconds from a moment of its own.
+Where heartbeats are spared (heartbeats.py), a lease holds for ten years; `last_renewal` is the one that a node which
+falls silent would have made last, had it renewed every ten seconds from a moment of its own.
 https://kubernetes.io/docs/concepts/architecture/leases/#node-heart-beats
 """
 from __future__ import annotations

@@ -5,7 +5,7 @@
 
 Objects are never changed in place, so a state costs nothing to start from again: every run of every alternative
 begins on the very same one.  Three things differ from the cluster that `muster up` serves, and no decision does:
-events are counted where they would be written (`Counted`), nodes spare their heartbeats (node/fleet.py), and every
+events are counted where they would be written (`Counted`), nodes spare their heartbeats (node/heartbeats.py), and every
 client signs what it does (`world.who`), so that it can be told who ended a pod.
 """
 from __future__ import annotations
