@@ -30,8 +30,8 @@ from .store.store import Store
 
 if TYPE_CHECKING:
     from .api.logs import LogOptions
-    from .node.agent import Agent
     from .node.local_nodes import LocalNodes
+    from .node.pod_access import PodAccess
     from .server.certificates import Certificates
     from .server.http import Api
     from .server.pipe import Duplex
@@ -127,17 +127,17 @@ class _RealNodes:
         return self._nodes is not None and pod["spec"].get("nodeName") in self._nodes.agents
 
     async def run(self, pod: Obj, wanted: WantedProcess) -> Session:
-        return await self._agent(pod).run_command(pod, wanted)
+        return await self._access(pod).run_command(pod, wanted)
 
     async def attach(self, pod: Obj, wanted: WantedProcess) -> Session:
-        return await self._agent(pod).attach(pod, wanted)
+        return await self._access(pod).attach(pod, wanted)
 
     async def connect(self, pod: Obj, port: int) -> tuple[Duplex, Closing]:
-        return await self._agent(pod).connect(pod, port)
+        return await self._access(pod).connect(pod, port)
 
-    def _agent(self, pod: Obj) -> Agent:
+    def _access(self, pod: Obj) -> PodAccess:
         assert self._nodes is not None, "asked only for what it reaches"
-        return self._nodes.agents[pod["spec"]["nodeName"]]
+        return self._nodes.agents[pod["spec"]["nodeName"]].access
 
     @contextlib.asynccontextmanager
     async def prepared(self) -> AsyncIterator[None]:

@@ -69,7 +69,7 @@ class LocalNodes:
         agent = self.agents.get(pod["spec"].get("nodeName", ""))
         if agent is None:
             raise BadRequest(f"pod {pod['metadata']['name']} is on no node of this machine")
-        return agent.logs(pod, options)
+        return agent.access.logs(pod, options)
 
     async def take_down(self) -> None:
         await asyncio.gather(*(agent.take_down() for agent in self.agents.values()))

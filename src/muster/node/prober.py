@@ -70,8 +70,8 @@ class Prober:
         return run.stage == RUNNING and run.restarts == self._attempt
 
     async def _ask(self, probe: Obj) -> Answer:
-        id_ = self._runner.container_id(self._container["name"]) or ""
-        return await ask(probe, self._container, self._runner.address, id_, self._runner.agent.runtime)
+        id_ = self._runner.containers.id_of(self._container["name"]) or ""
+        return await ask(probe, self._container, self._runner.sandbox.address, id_, self._runner.agent.runtime)
 
     def _draws_conclusion(self, kind: str, probe: Obj, passed: int, failed: int) -> bool:
         """Has this probe nothing more to say?"""

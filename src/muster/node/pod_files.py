@@ -1,0 +1,76 @@
+"""Where a real pod's files are on its node: its volumes and last words, its logs, and the links that collectors follow.
+
+    pods/<uid>/volumes, etc-hosts, containers/<name>/<attempt>.message     its own folder (volumes.py)
+    var/log/pods/<namespace>_<name>_<uid>/<container>/<attempt>.log        written by the runtime
+    var/log/containers/<name>_<namespace>_<container>-<id>.log             a link to the one before
+"""
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from ..api.objects import Obj, name_of, namespace_of, uid_of
+from . import cgroups, host_command, volumes
+from .cri import configs
+
+
+class PodFiles:
+    def __init__(self, node_folder: Path, host_paths: volumes.HostPaths, place: configs.Place, pod: Obj):
+        self._place = place
+        self.folder = node_folder / "pods" / uid_of(pod)
+        self.logs = configs.log_folder(place, pod)
+        self._links = host_paths.log / "containers"
+        self._stem = f"{name_of(pod)}_{namespace_of(pod)}"
+        self._cgroup = cgroups.of_pod(place.tag, place.node, configs.qos_of(pod), uid_of(pod))
+
+    @property
+    def hosts(self) -> Path:
+        return self.folder / "etc-hosts"
+
+    def write_hosts(self, pod: Obj, address: str, domain: str) -> None:
+        self.folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+        self.hosts.write_text(volumes.hosts_file(pod, address, configs.hostname_of(pod), domain))
+
+    def log(self, container: str, attempt: int) -> Path:
+        return self.logs / configs.log_path(container, attempt)
+
+    def message(self, container: str, attempt: int) -> Path:
+        """Where a run may leave its last words."""
+        return self.folder / "containers" / container / f"{attempt}.message"
+
+    def make_message(self, container: str, attempt: int) -> Path:
+        file = self.message(container, attempt)
+        file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        file.touch(mode=0o666)
+        file.chmod(0o666)
+        return file
+
+    def link_log(self, container: str, attempt: int, id_: str) -> None:
+        """Log collectors look in /var/log/containers, where each file is a link into /var/log/pods."""
+        link = self._link(container, id_)
+        link.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        link.unlink(True)
+        link.symlink_to(f"/var/log/pods/{self.logs.name}/{configs.log_path(container, attempt)}")
+
+    def forget(self, container: str, attempt: int, id_: str) -> None:
+        """What one run left."""
+        self.log(container, attempt).unlink(True)
+        self.message(container, attempt).unlink(True)
+        self._link(container, id_).unlink(True)
+
+    async def remove(self) -> None:
+        """All that a pod leaves on its node beside the runtime's own."""
+        await unmount(self.folder)
+        shutil.rmtree(self.logs, ignore_errors=True)
+        for link in self._links.glob(f"{self._stem}_*.log"):
+            link.unlink(True)
+        await cgroups.remove(self._cgroup)
+
+    def _link(self, container: str, id_: str) -> Path:
+        return self._links / f"{self._stem}_{container}-{id_}.log"
+
+
+async def unmount(pod_folder: Path) -> None:
+    for path in volumes.tear_down(pod_folder):
+        await host_command.attempt("umount", "--lazy", path)
+    volumes.tear_down(pod_folder)
