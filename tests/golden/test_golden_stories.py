@@ -5,7 +5,6 @@ After a wanted change run `MUSTER_UPDATE_GOLDEN=1 pytest tests/golden` and read 
 """
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import autoscaler_story
@@ -18,6 +17,8 @@ import replicas_story
 import scheduling_story
 import yaml
 
+from golden_file import compare
+
 PLAYED = {"autoscaler": autoscaler_story.play, "daemonset": daemonset_story.play, "deployment": deployment_story.play,
           "eviction": eviction_story.play, "job": job_story.play, "scheduling": scheduling_story.play,
           "replicaset": replicas_story.play, "replicationcontroller": replicas_story.play,
@@ -27,13 +28,7 @@ STORIES = [path for path in sorted(Path(__file__).parent.glob("*.yaml")) if path
 
 @pytest.mark.parametrize("path", STORIES, ids=lambda path: path.stem)
 def test_story(path: Path):
-    story = yaml.safe_load(path.read_text())
-    played = {**story, "steps": PLAYED[path.stem.partition("_")[0]](story)}
-    if os.environ.get("MUSTER_UPDATE_GOLDEN"):
-        path.write_text(yaml.safe_dump(played, sort_keys=False, width=110))
-        return
-    for written, now in zip(story["steps"], played["steps"], strict=True):
-        assert now == written
+    compare(path, PLAYED[path.stem.partition("_")[0]])
 
 
 def test_a_story_is_the_same_each_time():

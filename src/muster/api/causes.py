@@ -11,6 +11,8 @@ from typing import Any
 
 import orjson
 
+from .go_text import quoted, syntax_of_map, syntax_of_selector, syntax_of_texts
+
 
 @dataclass(frozen=True, slots=True)
 class Cause:
@@ -28,7 +30,7 @@ class Cause:
 def shown(value: Any) -> str:
     """A value as an error shows it: text in quotes, numbers bare, the rest as JSON."""
     if isinstance(value, str):
-        return orjson.dumps(value).decode()
+        return quoted(value)
     if value is None:
         return "null"
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
@@ -41,38 +43,13 @@ def shown_in(field: str, value: Any) -> str:
     """The same for a field that v1.32 shows as Go would write it (users search for these words): maps and
     lists of text, and label selectors."""
     name = field.rpartition(".")[2]
-    if value is None and name in _MAPS:
-        return "map[string]string(nil)"
     if isinstance(value, dict) and name == "selector":
-        return _shown_selector(value)
-    if isinstance(value, dict) and name in _MAPS:
-        return _shown_map(value)
+        return syntax_of_selector(value)
+    if (value is None or isinstance(value, dict)) and name in _MAPS:
+        return syntax_of_map(value)
     if isinstance(value, list) and all(isinstance(one, str) for one in value):
-        return _shown_texts(value)
+        return syntax_of_texts(value)
     return shown(value)
-
-
-def _shown_map(value: dict[str, str]) -> str:
-    return "map[string]string{" + ", ".join(f"{shown(key)}:{shown(value[key])}" for key in sorted(value)) + "}"
-
-
-def _shown_texts(value: list[str]) -> str:
-    return "[]string{" + ", ".join(map(shown, value)) + "}"
-
-
-def _shown_selector(value: dict[str, Any]) -> str:
-    labels = value.get("matchLabels")
-    rules = value.get("matchExpressions")
-    shown_rules = "(nil)" if rules is None else "{" + ", ".join(map(_shown_rule, rules)) + "}"
-    return (f"v1.LabelSelector{{MatchLabels:{_shown_map(labels) if labels is not None else 'map[string]string(nil)'}, "
-            f"MatchExpressions:[]v1.LabelSelectorRequirement{shown_rules}}}")
-
-
-def _shown_rule(rule: dict[str, Any]) -> str:
-    values = rule.get("values")
-    shown_values = "[]string(nil)" if values is None else _shown_texts(values)
-    return (f"v1.LabelSelectorRequirement{{Key:{shown(rule.get('key', ''))}, "
-            f"Operator:{shown(rule.get('operator', ''))}, Values:{shown_values}}}")
 
 
 def invalid(field: str, value: Any, detail: str) -> Cause:

@@ -47,6 +47,19 @@ def each(obj: Obj, field: str, change: Callable[[Obj], Obj]) -> Obj:
     return {**obj, field: changed}
 
 
+def rolling_update(strategy: Obj, **usual: Any) -> Obj:
+    """An update strategy rolls where it does not say otherwise, and then has these values."""
+    strategy = strategy if strategy.get("type") else {**strategy, "type": "RollingUpdate"}
+    if strategy["type"] != "RollingUpdate":
+        return strategy
+    return within(strategy, "rollingUpdate", lambda rolling: filled(rolling, **usual))
+
+
+def status_stays(new: Obj, old: Obj) -> Obj:
+    """As an update has it that goes past the status: what that came with does not count."""
+    return {**new, "status": old.get("status") or {}}
+
+
 def kept(new: Obj, old: Obj, *fields: str) -> Obj:
     """`new` with these top-level fields as they are in `old` (left out where `old` has none)."""
     for field in fields:

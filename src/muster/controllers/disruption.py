@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..api.go_text import text_of_selector
 from ..api.kinds.catalogue import Kinds
 from ..api.kinds.kind import SCALE
 from ..api.kinds.pod_disruption_budget import (
@@ -173,9 +174,10 @@ def plan(seen: Observed, now: float) -> Plan:
         return Plan(actions + _written(budget, with_disruption_allowed(failed, False, "SyncFailed", str(why), now)),
                     size=size)
     if seen.unmanaged:
+        selector = text_of_selector(at(budget, "spec.selector"))
         actions.append(Tell(budget, "Warning", "UnmanagedPods", (
-            f"Pods selected by this PodDisruptionBudget (selector: {_shown(at(budget, 'spec.selector'))}) were found "
-            "to be unmanaged. As a result, the status of the PDB cannot be calculated correctly, which may result in "
+            f"Pods selected by this PodDisruptionBudget (selector: {selector}) were found to be unmanaged. "
+            "As a result, the status of the PDB cannot be calculated correctly, which may result in "
             'undefined behavior. To account for these pods please set ".spec.minAvailable" field of the PDB to an '
             "integer value.")))
     waiting, lost = still_disrupted(seen, now)
@@ -253,18 +255,6 @@ def _written(budget: Obj, status: Obj) -> list[Action]:
     if status == budget.get("status"):
         return []
     return [Replace({**budget, "status": status}, subresource="status")]
-
-
-def _shown(selector: Obj | None) -> str:
-    """As Go prints it, in upstream's event."""
-    if selector is None:
-        return "nil"
-    labels = "".join(f"{key}: {value}," for key, value in sorted((selector.get("matchLabels") or {}).items()))
-    rules = "".join(f"LabelSelectorRequirement{{Key:{rule['key']},Operator:{rule['operator']},"
-                    f"Values:[{' '.join(rule.get('values') or ())}],}},"
-                    for rule in selector.get("matchExpressions") or ())
-    return (f"&LabelSelector{{MatchLabels:map[string]string{{{labels}}},"
-            f"MatchExpressions:[]LabelSelectorRequirement{{{rules}}},}}")
 
 
 def disruption_controller(kinds: Kinds) -> Controller:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from ..api import quantities
+from ..api.go_text import text_of_selector
 from ..api.objects import Obj, condition, from_time, is_deleting, name_of, namespace_of
 from ..api.samples import PodSample, Used
 
@@ -70,7 +71,7 @@ def propose(metric: Obj, look: Look, namespace: str, now: float) -> Proposal:
             raise Unknown("FailedGetObjectMetric", why, f"failed to get object metric value: {why}")
         case "External":
             name = metric["external"]["metric"]["name"]
-            selector = _shown_selector(metric["external"]["metric"].get("selector"))
+            selector = text_of_selector(metric["external"]["metric"].get("selector"))
             why = (f"unable to get external metric {namespace}/{name}/{selector}: unable to fetch metrics from "
                    "external metrics API: the server could not find the requested resource "
                    f"(get {name}.external.metrics.k8s.io)")
@@ -82,18 +83,6 @@ def propose(metric: Obj, look: Look, namespace: str, now: float) -> Proposal:
 
 _NO_CUSTOM = ("unable to fetch metrics from custom metrics API: "
               "no custom metrics API (custom.metrics.k8s.io) registered")
-
-
-def _shown_selector(selector: Obj | None) -> str:
-    """As Go prints one."""
-    if selector is None:
-        return "nil"
-    labels = "".join(f"{key}: {value}," for key, value in sorted((selector.get("matchLabels") or {}).items()))
-    rules = "".join(f"LabelSelectorRequirement{{Key:{one['key']},Operator:{one['operator']},"
-                    f"Values:[{' '.join(one.get('values') or ())}],}},"
-                    for one in selector.get("matchExpressions") or ())
-    return (f"&LabelSelector{{MatchLabels:map[string]string{{{labels}}},"
-            f"MatchExpressions:[]LabelSelectorRequirement{{{rules}}},}}")
 
 
 # ------------------------------------------------------------------ cpu and memory

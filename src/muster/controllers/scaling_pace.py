@@ -122,8 +122,7 @@ def _fastest_up(rules: Obj, memory: Memory, current: int, now: float) -> int:
         return current
     allowed = []
     for policy in rules["policies"]:
-        start = current - _within(memory.ups, policy, now) + _within(memory.downs, policy, now)
-        value = policy["value"]
+        start, value = _start(policy, memory, current, now), policy["value"]
         allowed.append(start + value if policy["type"] == "Pods" else math.ceil(start * (1 + value / 100)))
     return min(allowed) if rules.get("selectPolicy") == "Min" else max(allowed)
 
@@ -133,10 +132,14 @@ def _fastest_down(rules: Obj, memory: Memory, current: int, now: float) -> int:
         return current
     allowed = []
     for policy in rules["policies"]:
-        start = current - _within(memory.ups, policy, now) + _within(memory.downs, policy, now)
-        value = policy["value"]
+        start, value = _start(policy, memory, current, now), policy["value"]
         allowed.append(start - value if policy["type"] == "Pods" else int(start * (1 - value / 100)))
     return max(allowed) if rules.get("selectPolicy") == "Min" else min(allowed)
+
+
+def _start(policy: Obj, memory: Memory, current: int, now: float) -> int:
+    """How many there were when the policy's period began."""
+    return current - _within(memory.ups, policy, now) + _within(memory.downs, policy, now)
 
 
 def _within(events: Sequence[Once], policy: Obj, now: float) -> int:

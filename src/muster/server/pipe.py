@@ -18,6 +18,25 @@ class Duplex(Protocol):
     async def write(self, data: bytes) -> None: ...
 
 
+class Pieces:
+    """What comes from the other side, in pieces of the size that is asked for."""
+
+    def __init__(self, pipe: Duplex):
+        self._pipe = pipe
+        self._there = bytearray()
+
+    async def take(self, size: int) -> bytes | None:
+        """None: the other side ended before."""
+        while len(self._there) < size:
+            data = await self._pipe.read()
+            if not data:
+                return None
+            self._there += data
+        taken = bytes(self._there[:size])
+        del self._there[:size]
+        return taken
+
+
 class Pipe(asyncio.Protocol):
     def __init__(self, transport: asyncio.Transport, rest: bytes = b""):
         self._transport = transport

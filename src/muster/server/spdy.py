@@ -14,7 +14,7 @@ import struct
 import zlib
 from collections.abc import AsyncIterator
 
-from .pipe import Duplex
+from .pipe import Duplex, Pieces
 
 SYN_STREAM, SYN_REPLY, RST_STREAM, PING, GOAWAY, HEADERS = 1, 2, 3, 6, 7, 8
 FIN = 1
@@ -88,7 +88,7 @@ class Stream:
 class Spdy:
     def __init__(self, pipe: Duplex):
         self._pipe = pipe
-        self._buffer = bytearray()
+        self._coming = Pieces(pipe)
         self._streams: dict[int, Stream] = {}
         self._deflate = zlib.compressobj(zdict=DICTIONARY)
         self._inflate = zlib.decompressobj(zdict=DICTIONARY)
@@ -97,9 +97,9 @@ class Spdy:
     async def streams(self) -> AsyncIterator[Stream]:
         """Those that the client opens, until it is gone."""
         try:
-            while (head := await self._take(8)) is not None:
+            while (head := await self._coming.take(8)) is not None:
                 size = int.from_bytes(head[5:8], "big")
-                body = await self._take(size)
+                body = await self._coming.take(size)
                 if body is None:
                     return
                 if not head[0] & 0x80:
@@ -170,16 +170,6 @@ class Spdy:
             if place >= len(block):
                 break
         return headers
-
-    async def _take(self, size: int) -> bytes | None:
-        while len(self._buffer) < size:
-            data = await self._pipe.read()
-            if not data:
-                return None
-            self._buffer += data
-        taken = bytes(self._buffer[:size])
-        del self._buffer[:size]
-        return taken
 
 
 def _control_frame(kind: int, body: bytes) -> bytes:

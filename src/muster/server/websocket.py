@@ -9,7 +9,7 @@ import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 
-from .pipe import Duplex
+from .pipe import Duplex, Pieces
 
 LARGEST_MESSAGE = 32 << 20
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
@@ -36,7 +36,7 @@ def handshake(headers: Mapping[bytes, bytes], protocol: str) -> Sequence[tuple[b
 class WebSocket:
     def __init__(self, pipe: Duplex):
         self._pipe = pipe
-        self._buffer = bytearray()
+        self._coming = Pieces(pipe)
         self._closed = False
 
     async def receive(self) -> bytes | None:
@@ -76,32 +76,22 @@ class WebSocket:
             await self._pipe.write(_framed(code, payload))
 
     async def _frame(self) -> tuple[int, bool, bytes] | None:
-        head = await self._take(2)
+        head = await self._coming.take(2)
         if head is None:
             return None
         size, is_masked = head[1] & 0x7F, bool(head[1] & 0x80)
         if size >= 126:
-            said = await self._take(2 if size == 126 else 8)
+            said = await self._coming.take(2 if size == 126 else 8)
             if said is None:
                 return None
             size = int.from_bytes(said, "big")
         if size > LARGEST_MESSAGE or not is_masked or head[0] & 0x70:
             await self.close(TOO_BIG if size > LARGEST_MESSAGE else PROTOCOL_ERROR)
             return None
-        mask, payload = await self._take(4), await self._take(size)
+        mask, payload = await self._coming.take(4), await self._coming.take(size)
         if mask is None or payload is None:
             return None
         return head[0] & 0x0F, bool(head[0] & 0x80), _unmasked(payload, mask)
-
-    async def _take(self, size: int) -> bytes | None:
-        while len(self._buffer) < size:
-            data = await self._pipe.read()
-            if not data:
-                return None
-            self._buffer += data
-        taken = bytes(self._buffer[:size])
-        del self._buffer[:size]
-        return taken
 
 
 class Tunnel:

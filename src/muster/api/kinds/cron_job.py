@@ -4,7 +4,7 @@ https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/
 """
 from __future__ import annotations
 
-from ..defaults import filled, within
+from ..defaults import filled, status_stays, within
 from ..objects import Obj, at
 from ..tables import AGE, NAME, NONE, since
 from ..validation.cron_job import validate_cron_job, validate_cron_job_update, validate_new_cron_job
@@ -29,10 +29,6 @@ def _spec_defaults(spec: Obj) -> Obj:
 
 def prepare_create(cron_job: Obj) -> Obj:
     return {**cron_job, "status": {}}
-
-
-def prepare_update(new: Obj, old: Obj) -> Obj:
-    return {**new, "status": old.get("status") or {}}
 
 
 def _last_schedule(cron_job: Obj, now: float) -> str:
@@ -63,7 +59,7 @@ CRON_JOB = Kind(
     ),
     defaults=defaults,
     prepare_create=prepare_create,
-    prepare_update=prepare_update,
+    prepare_update=status_stays,
     validate=validate_cron_job,
     validate_create=validate_new_cron_job,
     validate_update=validate_cron_job_update,

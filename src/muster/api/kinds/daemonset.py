@@ -8,8 +8,9 @@ https://kubernetes.io/docs/concepts/workloads/controllers/daemonset/
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
-from ..defaults import within
+from ..defaults import rolling_update, within
 from ..objects import Obj, with_
 from ..tables import AGE, NAME
 from ..validation.daemonset import (
@@ -32,22 +33,8 @@ def defaults(daemonset: Obj) -> Obj:
 
 def _spec_defaults(spec: Obj) -> Obj:
     spec = within(spec, "template", pod_template_defaults)
-    strategy = _strategy_defaults(spec.get("updateStrategy") or {})
-    if strategy is not spec.get("updateStrategy"):
-        spec = {**spec, "updateStrategy": strategy}
+    spec = within(spec, "updateStrategy", partial(rolling_update, maxUnavailable=1, maxSurge=0))
     return spec if spec.get("revisionHistoryLimit") is not None else {**spec, "revisionHistoryLimit": 10}
-
-
-def _strategy_defaults(strategy: Obj) -> Obj:
-    if not strategy.get("type"):
-        strategy = {**strategy, "type": "RollingUpdate"}
-    if strategy["type"] != "RollingUpdate":
-        return strategy
-    rolling = strategy.get("rollingUpdate") or {}
-    if rolling.get("maxUnavailable") is not None and rolling.get("maxSurge") is not None:
-        return strategy
-    given = {field: value for field, value in rolling.items() if value is not None}
-    return {**strategy, "rollingUpdate": {"maxUnavailable": 1, "maxSurge": 0, **given}}
 
 
 def template_generation(daemonset: Obj) -> int:

@@ -5,8 +5,9 @@ https://kubernetes.io/docs/concepts/workloads/controllers/deployment/
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
-from ..defaults import filled, within
+from ..defaults import filled, rolling_update, status_stays, within
 from ..objects import Obj, at
 from ..tables import AGE, NAME
 from ..validation.deployment import validate_deployment, validate_deployment_status_update
@@ -23,28 +24,12 @@ def defaults(deployment: Obj) -> Obj:
 
 def _spec_defaults(spec: Obj) -> Obj:
     spec = within(spec, "template", pod_template_defaults)
-    strategy = _strategy_defaults(spec.get("strategy") or {})
-    if strategy is not spec.get("strategy"):
-        spec = {**spec, "strategy": strategy}
+    spec = within(spec, "strategy", partial(rolling_update, maxUnavailable="25%", maxSurge="25%"))
     return filled(spec, replicas=1, revisionHistoryLimit=10, progressDeadlineSeconds=600)
-
-
-def _strategy_defaults(strategy: Obj) -> Obj:
-    if not strategy.get("type"):
-        strategy = {**strategy, "type": "RollingUpdate"}
-    if strategy["type"] != "RollingUpdate":
-        return strategy
-    rolling = strategy.get("rollingUpdate") or {}
-    full = filled(rolling, maxUnavailable="25%", maxSurge="25%")
-    return strategy if full is rolling else {**strategy, "rollingUpdate": full}
 
 
 def prepare_create(deployment: Obj) -> Obj:
     return {**deployment, "status": {}}
-
-
-def prepare_update(new: Obj, old: Obj) -> Obj:
-    return {**new, "status": old.get("status") or {}}
 
 
 def _number(field: str) -> Callable[[Obj, float], int]:
@@ -59,7 +44,7 @@ DEPLOYMENT = Kind(
     subresources=(SCALE, STATUS),
     columns=(
         NAME,
-        Column("Ready", workload_columns.ready_of_wanted, description="Pods that are ready, of those that are wanted."),
+        workload_columns.READY_OF_WANTED,
         Column("Up-to-date", _number("updatedReplicas"), "integer",
                description="Pods of the template as it is now."),
         Column("Available", _number("availableReplicas"), "integer",
@@ -72,7 +57,7 @@ DEPLOYMENT = Kind(
     generation_fields=("spec", "metadata.annotations"),
     defaults=defaults,
     prepare_create=prepare_create,
-    prepare_update=prepare_update,
+    prepare_update=status_stays,
     validate=validate_deployment,
     validate_update=validate_selector_stays,
     validate_status_update=validate_deployment_status_update,

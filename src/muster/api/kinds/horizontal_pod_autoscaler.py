@@ -6,7 +6,7 @@ https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/
 """
 from __future__ import annotations
 
-from ..defaults import filled, inside
+from ..defaults import filled, inside, status_stays
 from ..objects import Obj, at
 from ..tables import AGE, NAME, NONE, UNKNOWN
 from ..validation.horizontal_pod_autoscaler import validate_autoscaler, validate_autoscaler_status_update
@@ -39,10 +39,6 @@ def _spec_defaults(spec: Obj) -> Obj:
 
 def prepare_create(autoscaler: Obj) -> Obj:
     return {**autoscaler, "status": {"currentMetrics": None, "desiredReplicas": 0}}
-
-
-def prepare_update(new: Obj, old: Obj) -> Obj:
-    return {**new, "status": old.get("status") or {}}
 
 
 # ------------------------------------------------------------------ the older form
@@ -121,7 +117,7 @@ HORIZONTAL_POD_AUTOSCALER = Kind(
     singular="horizontalpodautoscaler", namespaced=True,
     definition="io.k8s.api.autoscaling.v2.HorizontalPodAutoscaler", short_names=("hpa",), categories=("all",),
     subresources=(STATUS,), columns=COLUMNS, generation_fields=(), defaults=defaults, prepare_create=prepare_create,
-    prepare_update=prepare_update, validate=validate_autoscaler, validate_update=validate_metadata_update,
+    prepare_update=status_stays, validate=validate_autoscaler, validate_update=validate_metadata_update,
     validate_status_update=validate_autoscaler_status_update,
 )
 
@@ -133,7 +129,7 @@ OLDER_HORIZONTAL_POD_AUTOSCALER = Kind(
     columns=tuple(Column(one.name, lambda obj, now, cell=one.cell: cell(to_stored(obj), now), one.type,  # type: ignore[misc]
                          one.format, one.description, one.priority) for one in COLUMNS),
     generation_fields=(), stored_as=RESOURCE, to_stored=to_stored, from_stored=from_stored, defaults=older_defaults,
-    prepare_create=older_prepare_create, prepare_update=prepare_update,
+    prepare_create=older_prepare_create, prepare_update=status_stays,
     validate=lambda autoscaler: validate_autoscaler(to_stored(autoscaler)), validate_update=validate_metadata_update,
     validate_status_update=lambda new, old: validate_autoscaler_status_update(to_stored(new), to_stored(old)),
 )

@@ -7,7 +7,7 @@ https://kubernetes.io/docs/concepts/workloads/controllers/job/
 """
 from __future__ import annotations
 
-from ..defaults import each, filled, inside, within
+from ..defaults import each, filled, inside, status_stays, within
 from ..objects import Obj, at, from_time, is_deleting, is_true, name_of, uid_of
 from ..tables import AGE, NAME, age
 from ..validation.job import validate_job, validate_job_status_update, validate_job_update
@@ -73,10 +73,6 @@ def _with_selector(job: Obj) -> Obj:
                             "template": {**template, "metadata": {**described, "labels": labels}}}}
 
 
-def prepare_update(new: Obj, old: Obj) -> Obj:
-    return {**new, "status": old.get("status") or {}}
-
-
 def _status(job: Obj, now: float) -> str:
     ended = next((state for state in _ENDED if is_true(job, state)), None)
     if ended is None and is_deleting(job):
@@ -116,7 +112,7 @@ JOB = Kind(
     selectable={"status.successful": lambda job: str(at(job, "status.succeeded", 0))},
     defaults=defaults,
     prepare_create=prepare_create,
-    prepare_update=prepare_update,
+    prepare_update=status_stays,
     validate=validate_job,
     validate_update=validate_job_update,
     validate_status_update=validate_job_status_update,

@@ -4,13 +4,13 @@ https://kubernetes.io/docs/concepts/storage/persistent-volumes/
 """
 from __future__ import annotations
 
-from ..defaults import filled, inside, within
+from ..defaults import filled, inside, status_stays, within
 from ..objects import Obj, at, is_deleting
 from ..tables import AGE, NAME
 from ..validation.metadata import validate_metadata_update
 from ..validation.storage import validate_volume, validate_volume_update
-from .kind import Column, Kind, Subresource
-from .persistent_volume_claim import held, modes_text
+from .kind import STATUS, Column, Kind
+from .persistent_volume_claim import VOLUME_MODE, held, modes_text
 
 IN_USE = "kubernetes.io/pv-protection"
 
@@ -24,10 +24,6 @@ def prepare_create(volume: Obj) -> Obj:
     return {**held(volume, IN_USE), "status": {"phase": "Pending"}}
 
 
-def prepare_update(new: Obj, old: Obj) -> Obj:
-    return {**new, "status": old.get("status") or {}}
-
-
 def _claim(volume: Obj, now: float) -> str:
     reference = at(volume, "spec.claimRef")
     return f"{reference.get('namespace', '')}/{reference.get('name', '')}" if reference else ""
@@ -38,7 +34,7 @@ PERSISTENT_VOLUME = Kind(
     namespaced=False,
     definition="io.k8s.api.core.v1.PersistentVolume",
     short_names=("pv",),
-    subresources=(Subresource("status", fields=("status",)),),
+    subresources=(STATUS,),
     columns=(
         NAME,
         Column("Capacity", lambda volume, now: at(volume, "spec.capacity", {}).get("storage", ""),
@@ -56,13 +52,12 @@ PERSISTENT_VOLUME = Kind(
                description="The class of its attributes."),
         Column("Reason", lambda volume, now: at(volume, "status.reason", ""), description="Why it is as it is."),
         AGE,
-        Column("VolumeMode", lambda volume, now: at(volume, "spec.volumeMode", "<unset>"), priority=1,
-               description="A file system, or a bare device."),
+        VOLUME_MODE,
     ),
     generation_fields=(),
     defaults=defaults,
     prepare_create=prepare_create,
-    prepare_update=prepare_update,
+    prepare_update=status_stays,
     validate=validate_volume,
     validate_update=validate_volume_update,
     validate_status_update=validate_metadata_update,

@@ -5,14 +5,16 @@ https://kubernetes.io/docs/concepts/storage/persistent-volumes/#storage-object-i
 """
 from __future__ import annotations
 
-from ..defaults import filled, inside
+from ..defaults import filled, inside, status_stays
 from ..objects import Obj, at, finalizers_of, is_deleting, with_
 from ..tables import AGE, NAME
 from ..validation.metadata import validate_metadata_update
 from ..validation.storage import validate_claim, validate_claim_update
-from .kind import Column, Kind, Subresource
+from .kind import STATUS, Column, Kind
 
 IN_USE = "kubernetes.io/pvc-protection"
+VOLUME_MODE = Column("VolumeMode", lambda obj, now: at(obj, "spec.volumeMode", "<unset>"), priority=1,
+                     description="A file system, or a bare device.")
 _SHORT = {"ReadWriteOnce": "RWO", "ReadOnlyMany": "ROX", "ReadWriteMany": "RWX", "ReadWriteOncePod": "RWOP"}
 
 
@@ -35,10 +37,6 @@ def prepare_create(claim: Obj) -> Obj:
     return {**held(claim, IN_USE), "status": {"phase": "Pending"}}
 
 
-def prepare_update(new: Obj, old: Obj) -> Obj:
-    return {**new, "status": old.get("status") or {}}
-
-
 def _phase(claim: Obj, now: float) -> str:
     return "Terminating" if is_deleting(claim) else at(claim, "status.phase", "")
 
@@ -52,7 +50,7 @@ PERSISTENT_VOLUME_CLAIM = Kind(
     singular="persistentvolumeclaim", namespaced=True,
     definition="io.k8s.api.core.v1.PersistentVolumeClaim",
     short_names=("pvc",),
-    subresources=(Subresource("status", fields=("status",)),),
+    subresources=(STATUS,),
     columns=(
         NAME,
         Column("Status", _phase, description="Pending, Bound or Lost."),
@@ -66,13 +64,12 @@ PERSISTENT_VOLUME_CLAIM = Kind(
         Column("VolumeAttributesClass", lambda claim, now: at(claim, "spec.volumeAttributesClassName", "<unset>"),
                description="The class of attributes it asks for."),
         AGE,
-        Column("VolumeMode", lambda claim, now: at(claim, "spec.volumeMode", "<unset>"), priority=1,
-               description="A file system, or a bare device."),
+        VOLUME_MODE,
     ),
     generation_fields=(),
     defaults=defaults,
     prepare_create=prepare_create,
-    prepare_update=prepare_update,
+    prepare_update=status_stays,
     validate=validate_claim,
     validate_update=validate_claim_update,
     validate_status_update=validate_metadata_update,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ..defaults import status_stays
 from ..objects import Obj
 from ..validation.pod import validate_new_pod, validate_pod
 from ..validation.pod_update import (
@@ -36,10 +37,6 @@ def prepare_create(pod: Obj) -> Obj:
     if (pod.get("spec") or {}).get("schedulingGates"):
         status["conditions"] = [_GATED]
     return {**with_matched_label_keys(pod), "status": status}
-
-
-def prepare_update(new: Obj, old: Obj) -> Obj:
-    return {**new, "status": old.get("status") or {}}
 
 
 def with_matched_label_keys(pod: Obj) -> Obj:
@@ -128,7 +125,7 @@ POD = Kind(
     generation_fields=(),
     defaults=pod_defaults,
     prepare_create=prepare_create,
-    prepare_update=prepare_update,
+    prepare_update=status_stays,
     validate=validate_pod,
     validate_create=validate_new_pod,
     validate_update=validate_pod_update,

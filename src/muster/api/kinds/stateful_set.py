@@ -4,7 +4,9 @@ https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/
 """
 from __future__ import annotations
 
-from ..defaults import each, filled, within
+from functools import partial
+
+from ..defaults import each, filled, rolling_update, within
 from ..objects import Obj
 from ..tables import AGE, NAME
 from ..validation.stateful_set import (
@@ -13,7 +15,7 @@ from ..validation.stateful_set import (
     validate_stateful_set_update,
 )
 from . import persistent_volume_claim, workload_columns
-from .kind import SCALE, STATUS, Column, Kind
+from .kind import SCALE, STATUS, Kind
 from .pod_defaults import pod_template_defaults
 from .pod_warnings import template_warnings
 
@@ -29,9 +31,7 @@ def _spec_defaults(spec: Obj) -> Obj:
     spec = within(spec, "template", pod_template_defaults)
     if not spec.get("podManagementPolicy"):
         spec = {**spec, "podManagementPolicy": "OrderedReady"}
-    strategy = _strategy_defaults(spec.get("updateStrategy") or {})
-    if strategy is not spec.get("updateStrategy"):
-        spec = {**spec, "updateStrategy": strategy}
+    spec = within(spec, "updateStrategy", partial(rolling_update, partition=0))
     retention = spec.get("persistentVolumeClaimRetentionPolicy") or {}
     if not all(map(retention.get, KEEP_CLAIMS)):
         said = {field: value for field, value in retention.items() if value}
@@ -43,16 +43,6 @@ def _spec_defaults(spec: Obj) -> Obj:
 def _claim_defaults(claim: Obj) -> Obj:
     claim = filled(persistent_volume_claim.defaults(claim), apiVersion="v1", kind="PersistentVolumeClaim")
     return claim if claim.get("status") else {**claim, "status": {"phase": "Pending"}}
-
-
-def _strategy_defaults(strategy: Obj) -> Obj:
-    if not strategy.get("type"):
-        strategy = {**strategy, "type": "RollingUpdate"}
-    if strategy["type"] != "RollingUpdate":
-        return strategy
-    rolling = strategy.get("rollingUpdate") or {}
-    full = filled(rolling, partition=0)
-    return strategy if full is rolling else {**strategy, "rollingUpdate": full}
 
 
 def prepare_create(stateful_set: Obj) -> Obj:
@@ -71,7 +61,7 @@ STATEFUL_SET = Kind(
     subresources=(SCALE, STATUS),
     columns=(
         NAME,
-        Column("Ready", workload_columns.ready_of_wanted, description="Pods that are ready, of those that are wanted."),
+        workload_columns.READY_OF_WANTED,
         AGE,
         *workload_columns.of_template("spec.template.spec"),
     ),

@@ -41,8 +41,8 @@ def plain_selector(obj: Obj, now: float) -> str:
     return labels_text(at(obj, "spec.selector"))
 
 
-def ready_of_wanted(obj: Obj, now: float) -> str:
-    """`2/3`: pods that are ready, of those that are wanted."""
+def _ready_of_wanted(obj: Obj, now: float) -> str:
+    """`2/3`"""
     return f"{at(obj, 'status.readyReplicas', 0)}/{at(obj, 'spec.replicas', 0)}"
 
 
@@ -58,4 +58,5 @@ REPLICAS = (
     Column("Ready", lambda obj, now: at(obj, "status.readyReplicas", 0), "integer",
            description="Pods of these that are ready."),
 )
+READY_OF_WANTED = Column("Ready", _ready_of_wanted, description="Pods that are ready, of those that are wanted.")
 SELECTOR = Column("Selector", selector, priority=1, description="The pods that belong to it.")

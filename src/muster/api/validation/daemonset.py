@@ -5,19 +5,17 @@ https://kubernetes.io/docs/tasks/manage-daemon/update-daemon-set/
 """
 from __future__ import annotations
 
-from ..causes import Cause, forbidden, invalid, not_supported, required
-from ..errors import BadRequest
-from ..objects import Obj, at
-from ..selectors import from_label_selector
+from ..causes import Cause, invalid, not_supported, required
+from ..objects import Obj
 from .int_or_percent import is_zero, refused, validate_at_most_all, validate_not_negative
 from .metadata import (
     immutable,
     not_negative,
-    validate_label_selector,
     validate_metadata,
     validate_metadata_update,
 )
 from .pod import validate_pod_template
+from .selected_template import validate_lasting, validate_selector
 
 STATUS_NUMBERS = ("currentNumberScheduled", "numberMisscheduled", "desiredNumberScheduled", "numberReady",
                   "observedGeneration", "updatedNumberScheduled", "numberAvailable", "numberUnavailable")
@@ -27,13 +25,9 @@ def validate_daemonset(daemonset: Obj) -> list[Cause]:
     wrong = validate_metadata(daemonset, namespaced=True)
     spec = daemonset.get("spec") or {}
     _selector(spec, wrong)
-    validate_pod_template(spec.get("template") or {}, "spec.template", wrong)
-    pod = at(spec, "template.spec", {})
-    if pod.get("restartPolicy") != "Always":
-        wrong.append(not_supported("spec.template.spec.restartPolicy", pod.get("restartPolicy") or "", ("Always",)))
-    if pod.get("activeDeadlineSeconds") is not None:
-        wrong.append(forbidden("spec.template.spec.activeDeadlineSeconds",
-                               "activeDeadlineSeconds in DaemonSet is not Supported"))
+    template = spec.get("template") or {}
+    validate_pod_template(template, "spec.template", wrong)
+    validate_lasting(template, "DaemonSet", wrong)
     wrong += not_negative(spec.get("minReadySeconds"), "spec.minReadySeconds")
     _strategy(spec.get("updateStrategy") or {}, wrong)
     wrong += not_negative(spec.get("revisionHistoryLimit"), "spec.revisionHistoryLimit")
@@ -41,17 +35,8 @@ def validate_daemonset(daemonset: Obj) -> list[Cause]:
 
 
 def _selector(spec: Obj, wrong: list[Cause]) -> None:
+    validate_selector(spec, wrong)
     selector = spec.get("selector")
-    if selector is None:
-        wrong.append(required("spec.selector"))
-    validate_label_selector(selector, "spec.selector", wrong)
-    labels = at(spec, "template.metadata.labels")
-    try:
-        if not from_label_selector(selector).matches(labels):
-            wrong.append(invalid("spec.template.metadata.labels", labels,
-                                 "`selector` does not match template `labels`"))
-    except BadRequest:  # said above, with the field's path
-        pass
     if selector is not None and not selector.get("matchLabels") and not selector.get("matchExpressions"):
         wrong.append(invalid("spec.selector", selector, "empty selector is invalid for daemonset"))
 

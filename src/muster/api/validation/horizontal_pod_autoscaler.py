@@ -84,14 +84,8 @@ def _external(source: Obj, path: str) -> list[Cause]:
     wrong = _identifier(source.get("metric") or {}, f"{path}.metric")
     target = source.get("target") or {}
     wrong += _target(target, f"{path}.target")
-    has_value, has_average = target.get("value") is not None, target.get("averageValue") is not None
-    if not has_value and not has_average:
-        wrong.append(required(f"{path}.target.averageValue",
-                              "must set either a target value for metric or a per-pod target"))
-    if has_value and has_average:
-        wrong.append(forbidden(f"{path}.target.value",
-                               "may not set both a target value for metric and a per-pod target"))
-    return wrong
+    return wrong + _exactly_one(target, f"{path}.target", "averageValue", "value",
+                                "a target value for metric {} a per-pod target")
 
 
 def _pods(source: Obj, path: str) -> list[Cause]:
@@ -107,14 +101,8 @@ def _resource(source: Obj, path: str) -> list[Cause]:
     wrong = [] if source.get("name") else [required(f"{path}.name", "must specify a resource name")]
     target = source.get("target") or {}
     wrong += _target(target, f"{path}.target")
-    has_share, has_average = target.get("averageUtilization") is not None, target.get("averageValue") is not None
-    if not has_share and not has_average:
-        wrong.append(required(f"{path}.target.averageUtilization",
-                              "must set either a target raw value or a target utilization"))
-    if has_share and has_average:
-        wrong.append(forbidden(f"{path}.target.averageValue",
-                               "may not set both a target raw value and a target utilization"))
-    return wrong
+    return wrong + _exactly_one(target, f"{path}.target", "averageUtilization", "averageValue",
+                                "a target raw value {} a target utilization")
 
 
 def _container_resource(source: Obj, path: str) -> list[Cause]:
@@ -126,6 +114,15 @@ def _container_resource(source: Obj, path: str) -> list[Cause]:
 
 _CHECKS = {"Object": _object, "Pods": _pods, "Resource": _resource, "ContainerResource": _container_resource,
            "External": _external}
+
+
+def _exactly_one(target: Obj, path: str, usual: str, other: str, which: str) -> list[Cause]:
+    match target.get(usual) is not None, target.get(other) is not None:
+        case False, False:
+            return [required(f"{path}.{usual}", f"must set either {which.format('or')}")]
+        case True, True:
+            return [forbidden(f"{path}.{other}", f"may not set both {which.format('and')}")]
+    return []
 
 
 def _identifier(metric: Obj, path: str) -> list[Cause]:

@@ -15,11 +15,11 @@ from .metadata import (
     complain,
     immutable,
     not_negative,
-    validate_label_selector,
     validate_metadata,
     validate_metadata_update,
 )
 from .pod import validate_pod_template
+from .selected_template import validate_selector
 
 MODES = ("Indexed", "NonIndexed")
 REPLACEMENTS = ("Failed", "TerminatingOrFailed")
@@ -39,7 +39,7 @@ def validate_job(job: Obj) -> list[Cause]:
     if not spec.get("manualSelector") and spec.get("selector") is not None:
         _generated_selector(job, spec, wrong)
     validate_job_spec(spec, "spec", wrong)
-    _selector(spec, wrong)
+    validate_selector(spec, wrong)
     count, name = spec.get("completions"), job["metadata"].get("name", "")
     if spec.get("completionMode") == "Indexed" and count:
         longest = f"{name}-{count - 1}"
@@ -67,20 +67,6 @@ def _generated_selector(job: Obj, spec: Obj, wrong: list[Cause]) -> None:
         if not from_label_selector(spec["selector"]).matches(dict(expected)):
             wrong.append(invalid("spec.selector", spec["selector"], "`selector` not auto-generated"))
     except BadRequest:  # said with the selector itself
-        pass
-
-
-def _selector(spec: Obj, wrong: list[Cause]) -> None:
-    selector = spec.get("selector")
-    if selector is None:
-        wrong.append(required("spec.selector"))
-    validate_label_selector(selector, "spec.selector", wrong)
-    labels = at(spec, "template.metadata.labels")
-    try:
-        if not from_label_selector(selector).matches(labels):
-            wrong.append(invalid("spec.template.metadata.labels", labels,
-                                 "`selector` does not match template `labels`"))
-    except BadRequest:  # said above, with the field's path
         pass
 
 

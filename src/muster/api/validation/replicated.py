@@ -5,12 +5,13 @@ https://kubernetes.io/docs/concepts/workloads/controllers/replicaset/#writing-a-
 """
 from __future__ import annotations
 
-from ..causes import Cause, forbidden, invalid, not_supported, required
+from ..causes import Cause, invalid, required
 from ..errors import BadRequest
 from ..objects import Obj, at
 from ..selectors import from_label_selector
 from .metadata import immutable, not_negative, validate_label_selector, validate_metadata_update
 from .pod import validate_pod_template
+from .selected_template import validate_found, validate_lasting
 
 
 def validate_selector_and_template(spec: Obj, wrong: list[Cause]) -> None:
@@ -26,21 +27,10 @@ def validate_selector_and_template(spec: Obj, wrong: list[Cause]) -> None:
     except BadRequest:
         wrong.append(invalid("spec.selector", selector, "invalid label selector"))
         return
-    labels = at(spec, "template.metadata.labels")
-    if not found.matches(labels):
-        wrong.append(invalid("spec.template.metadata.labels", labels,
-                             "`selector` does not match template `labels`"))
-    _template(spec.get("template") or {}, wrong)
-
-
-def _template(template: Obj, wrong: list[Cause]) -> None:
+    validate_found(found, at(spec, "template.metadata.labels"), wrong)
+    template = spec.get("template") or {}
     validate_pod_template(template, "spec.template", wrong)
-    pod = template.get("spec") or {}
-    if pod.get("restartPolicy") != "Always":
-        wrong.append(not_supported("spec.template.spec.restartPolicy", pod.get("restartPolicy") or "", ("Always",)))
-    if pod.get("activeDeadlineSeconds") is not None:
-        wrong.append(forbidden("spec.template.spec.activeDeadlineSeconds",
-                               "activeDeadlineSeconds in ReplicaSet is not Supported"))
+    validate_lasting(template, "ReplicaSet", wrong)
 
 
 def validate_selector_stays(new: Obj, old: Obj) -> list[Cause]:

@@ -4,11 +4,12 @@ https://kubernetes.io/docs/concepts/workloads/controllers/replicationcontroller/
 """
 from __future__ import annotations
 
-from ..causes import Cause, forbidden, invalid, not_supported, required
+from ..causes import Cause, required
 from ..objects import Obj, at
 from ..selectors import from_labels
 from .metadata import not_negative, validate_metadata
 from .pod import validate_pod_template
+from .selected_template import validate_found, validate_lasting
 
 
 def validate_replication_controller(controller: Obj) -> list[Cause]:
@@ -22,14 +23,8 @@ def validate_replication_controller(controller: Obj) -> list[Cause]:
     if template is None:
         wrong.append(required("spec.template"))
         return wrong
-    labels = at(template, "metadata.labels")
-    if selector and not from_labels(selector).matches(labels):
-        wrong.append(invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`"))
+    if selector:
+        validate_found(from_labels(selector), at(template, "metadata.labels"), wrong)
     validate_pod_template(template, "spec.template", wrong)
-    pod = template.get("spec") or {}
-    if pod.get("restartPolicy") != "Always":
-        wrong.append(not_supported("spec.template.spec.restartPolicy", pod.get("restartPolicy") or "", ("Always",)))
-    if pod.get("activeDeadlineSeconds") is not None:
-        wrong.append(forbidden("spec.template.spec.activeDeadlineSeconds",
-                               "activeDeadlineSeconds in ReplicationController is not Supported"))
+    validate_lasting(template, "ReplicationController", wrong)
     return wrong

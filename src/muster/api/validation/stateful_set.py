@@ -20,6 +20,7 @@ from .metadata import (
     validate_metadata_update,
 )
 from .pod import validate_pod_template
+from .selected_template import validate_found, validate_lasting
 from .storage import validate_claim_spec
 
 MAY_CHANGE = ("replicas", "ordinals", "template", "updateStrategy", "revisionHistoryLimit",
@@ -97,11 +98,8 @@ def _selector(spec: Obj, wrong: list[Cause]) -> None:
     if selector is not None and not selector.get("matchLabels") and not selector.get("matchExpressions"):
         wrong.append(invalid("spec.selector", selector, "empty selector is invalid for statefulset"))
         return
-    labels = at(spec, "template.metadata.labels")
     try:
-        if not from_label_selector(selector).matches(labels):
-            wrong.append(invalid("spec.template.metadata.labels", labels,
-                                 "`selector` does not match template `labels`"))
+        validate_found(from_label_selector(selector), at(spec, "template.metadata.labels"), wrong)
     except BadRequest:
         wrong.append(invalid("spec.selector", selector, ""))
 
@@ -120,12 +118,7 @@ def _claims(claims: Sequence[Obj], wrong: list[Cause]) -> None:
 def _template(spec: Obj, wrong: list[Cause]) -> None:
     template = _with_volumes(spec.get("template") or {}, spec.get("volumeClaimTemplates") or ())
     validate_pod_template(template, "spec.template", wrong)
-    pod = template.get("spec") or {}
-    if pod.get("restartPolicy") != "Always":
-        wrong.append(not_supported("spec.template.spec.restartPolicy", pod.get("restartPolicy") or "", ("Always",)))
-    if pod.get("activeDeadlineSeconds") is not None:
-        wrong.append(forbidden("spec.template.spec.activeDeadlineSeconds",
-                               "activeDeadlineSeconds in StatefulSet is not Supported"))
+    validate_lasting(template, "StatefulSet", wrong)
 
 
 def _with_volumes(template: Obj, claims: Sequence[Obj]) -> Obj:
