@@ -30,6 +30,8 @@ from .priority_class import PRIORITY_CLASS
 from .replica_set import REPLICA_SET
 from .replication_controller import REPLICATION_CONTROLLER
 from .resource_quota import RESOURCE_QUOTA
+from .role import CLUSTER_ROLE, ROLE
+from .role_binding import CLUSTER_ROLE_BINDING, ROLE_BINDING
 from .runtime_class import RUNTIME_CLASS
 from .secret import SECRET
 from .service import SERVICE
@@ -45,4 +47,5 @@ BUILT_IN: tuple[Kind, ...] = (
     NAMESPACE, NODE, CONFIG_MAP, SECRET, SERVICE, ENDPOINTS, SERVICE_ACCOUNT, EVENT, LIMIT_RANGE, RESOURCE_QUOTA,
     ENDPOINT_SLICE, NEWER_EVENT, LEASE, NODE_POOL,
     OLDER_HORIZONTAL_POD_AUTOSCALER, HORIZONTAL_POD_AUTOSCALER, CERTIFICATE_SIGNING_REQUEST,
+    ROLE, CLUSTER_ROLE, ROLE_BINDING, CLUSTER_ROLE_BINDING,
 )
