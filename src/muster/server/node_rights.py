@@ -11,11 +11,11 @@ https://kubernetes.io/docs/reference/access-authn-authz/node/
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
 
 from ..api.objects import Key, Obj, at
 from ..api.pod_references import ACCOUNTS, CLAIMS, CONFIG_MAPS, SECRETS, of_all
 from ..api.selectors import parse_fields
+from .asked import Asked
 from .identity import User
 
 GROUP, PREFIX = "system:nodes", "system:node:"
@@ -33,31 +33,15 @@ _EVENTS = frozenset(("events", "events.events.k8s.io"))
 _NAMED_BY_PODS = frozenset((SECRETS, CONFIG_MAPS, CLAIMS))
 
 
-class Asked(NamedTuple):
-    verb: str
-    resource: str
-    subresource: str = ""
-    namespace: str = ""
-    name: str = ""
-    fields: str = ""  # the field selector
-
-
 def node_of(user: User) -> str:
     """The node whose agent this is; "" for anybody else."""
     return user.name.removeprefix(PREFIX) if GROUP in user.groups and user.name.startswith(PREFIX) else ""
 
 
-def nobody(node: str) -> Iterable[Obj]:
-    """Where nothing is known of pods."""
-    return ()
-
-
-def may_read_path(node: str, verb: str, path: str) -> bool:
-    return verb == "get" and path == LINE.format(node)
-
-
 def may(node: str, asked: Asked, pods_on: PodsOn) -> bool:
     """Where a name is chosen by the one who creates, node_restriction.py looks at it."""
+    if not asked.resource:
+        return asked.verb == "get" and asked.path == LINE.format(node)
     verb, resource, own = asked.verb, asked.resource, asked.name == node
     if asked.subresource:
         return _may_reach(node, asked, pods_on)

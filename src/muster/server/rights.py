@@ -1,62 +1,80 @@
-"""Who may do what.
+"""Who may do what: asked in this order, and the first that allows it decides.
 
-Until RBAC objects are served, the rules are those that every Kubernetes cluster starts with
-(default roles of the RBAC reference): system:masters may do everything, anyone may ask for health
-and version, and who is known may read discovery.  Nodes have rules of their own (node_rights.py); a machine that is to
-become one may ask for a certificate, and anyone may read which authority signs those of this cluster.
+    system:masters           may do everything
+    nodes                    what their pods need (node_rights.py)
+    everybody                what the cluster's bindings grant (RBAC: grants.py)
+
+Without any binding (first_roles.py makes those that every cluster begins with) nobody else may do anything.
+https://kubernetes.io/docs/reference/access-authn-authz/authorization/
 """
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..api.errors import ApiError, Forbidden
+from ..api.objects import Obj
 from . import node_rights
-from .bootstrap_tokens import BOOTSTRAPPERS
-from .identity import AUTHENTICATED, MASTERS, User
-from .node_rights import REQUESTS, Asked, PodsOn, nobody, node_of
+from .asked import Asked
+from .grants import Grants
+from .identity import MASTERS, User
+from .node_rights import PodsOn, node_of
 
-_ANYONE = ("/healthz", "/livez", "/readyz", "/version")  # system:public-info-viewer
-_KNOWN = ("/api", "/apis", "/openapi")  # system:discovery
-_BOOTSTRAPPING = frozenset(("create", "get", "list", "watch"))  # system:node-bootstrapper
-CLUSTER_INFO = ("configmaps", "kube-public", "cluster-info")  # where the cluster is, and its CA
-
-
-def _below(path: str, roots: tuple[str, ...]) -> bool:
-    return any(path == root or path.startswith(root + "/") for root in roots)
+EVERYTHING: tuple[Obj, ...] = ({"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]},
+                               {"nonResourceURLs": ["*"], "verbs": ["*"]})
 
 
-def may(user: User, verb: str, *, path: str = "", resource: str = "", subresource: str = "", namespace: str = "",
-        name: str = "", fields: str = "", pods_on: PodsOn = nobody) -> bool:
-    """`path` for a request about no resource ("/healthz/ping"), else `resource` as "daemonsets.apps".
+class Rights:
+    def __init__(self, grants: Grants, pods_on: PodsOn):
+        """`pods_on` gives the pods of a node, as they are now."""
+        self.grants = grants
+        self._pods_on = pods_on
 
-    `fields` is the field selector of a list or watch; `pods_on` gives the pods of a node, as they are now.
-    """
-    if MASTERS in user.groups:
-        return True
-    node = node_of(user)
-    if resource:
-        if node and node_rights.may(node, Asked(verb, resource, subresource, namespace, name, fields), pods_on):
-            return True
-        return not subresource and (BOOTSTRAPPERS in user.groups and resource == REQUESTS and verb in _BOOTSTRAPPING
-                                    or verb == "get" and (resource, namespace, name) == CLUSTER_INFO)
-    if verb not in ("get", "head"):
-        return False
-    return (_below(path, _ANYONE) or (AUTHENTICATED in user.groups and _below(path, _KNOWN))
-            or bool(node) and node_rights.may_read_path(node, verb, path))
+    def may(self, user: User, asked: Asked) -> bool:
+        return MASTERS in user.groups or self._may_as_node(user, asked) or bool(self.grants.why(user, asked))
+
+    def check(self, user: User, asked: Asked) -> None:
+        """Raises Forbidden, in the words that kubectl shows."""
+        if not self.may(user, asked):
+            raise refusal(user, asked, self.grants.missing(user, asked.namespace))
+
+    def verdict(self, user: User, asked: Asked) -> Obj:
+        """As the status of an access review tells it."""
+        if MASTERS in user.groups or self._may_as_node(user, asked):
+            return {"allowed": True}
+        if why := self.grants.why(user, asked):
+            return {"allowed": True, "reason": why}
+        missing = self.grants.missing(user, asked.namespace)
+        return {"allowed": False, **({"reason": _told(missing), "evaluationError": ", ".join(missing)}
+                                     if missing else {})}
+
+    def rules(self, user: User, namespace: str) -> list[Obj]:
+        """All that somebody may do in a namespace, as rules of roles.  (What a node may for its pods is not told.)"""
+        if MASTERS in user.groups:
+            return list(EVERYTHING)
+        return [grant.rule for grant in self.grants.of(user, namespace)]
+
+    def _may_as_node(self, user: User, asked: Asked) -> bool:
+        node = node_of(user)
+        return bool(node) and node_rights.may(node, asked, self._pods_on)
 
 
-def refusal(user: User, verb: str, *, path: str = "", resource: str = "", subresource: str = "",
-            namespace: str = "", name: str = "") -> ApiError:
-    """The Forbidden that kubectl shows: `pods is forbidden: User "bob" cannot list resource "pods" ...`."""
-    if not resource:
-        return Forbidden(f'forbidden: User "{user.name}" cannot {verb} path "{path}"')
-    plural, _, group = resource.partition(".")
-    asked = f"{plural}/{subresource}" if subresource else plural
-    where = f'in the namespace "{namespace}"' if namespace else "at the cluster scope"
-    about = f'{resource} "{name}"' if name else resource
-    details = {"kind": plural}
-    if name:
-        details["name"] = name
-    if group:
-        details["group"] = group
+def refusal(user: User, asked: Asked, missing: Sequence[str] = ()) -> ApiError:
+    """`pods is forbidden: User "bob" cannot list resource "pods" in API group "" ...`."""
+    why = f": {_told(missing)}" if missing else ""
+    if not asked.resource:
+        return Forbidden(f'forbidden: User "{user.name}" cannot {asked.verb} path "{asked.path}"{why}')
+    resource = f"{asked.plural}/{asked.subresource}" if asked.subresource else asked.plural
+    where = f'in the namespace "{asked.namespace}"' if asked.namespace else "at the cluster scope"
+    about = f'{asked.resource} "{asked.name}"' if asked.name else asked.resource
+    details = {"kind": asked.plural}
+    if asked.name:
+        details["name"] = asked.name
+    if asked.group:
+        details["group"] = asked.group
     return Forbidden(
-        f'{about} is forbidden: User "{user.name}" cannot {verb} resource "{asked}" in API group "{group}" {where}',
-        details=details)
+        f'{about} is forbidden: User "{user.name}" cannot {asked.verb} resource "{resource}" '
+        f'in API group "{asked.group}" {where}{why}', details=details)
+
+
+def _told(missing: Sequence[str]) -> str:
+    return "RBAC: " + ", ".join(missing)
