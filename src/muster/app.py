@@ -27,6 +27,7 @@ from .controllers import (
     certificate_approval,
     certificate_cleaning,
     certificate_signing,
+    cluster_role_aggregation,
     cron_job,
     deployment,
     endpoint_slice_mirroring,
@@ -56,6 +57,7 @@ from .controllers.namespace import namespace_controller
 from .controllers.node_evictions import node_evictions
 from .controllers.resource_quota import resource_quota_controller
 from .controllers.root_certificate import root_certificate
+from .first_roles import first_roles
 from .node.fleet import Fleet
 from .node.meter import FleetMeter
 from .scheduler.controller import scheduler
@@ -118,6 +120,7 @@ class Cluster:
         yield namespace_controller(self.kinds)
         yield resource_quota_controller(self.kinds)
         yield service_account.controller
+        yield cluster_role_aggregation.controller
         yield event_expiry.controller
         if self._ca_certificate:
             yield root_certificate(self._ca_certificate)
@@ -137,10 +140,19 @@ class Cluster:
         return recorder
 
     async def create_missing(self, objects: Iterable[Obj]) -> None:
+        """One after the other: namespaces come before what is in them."""
         client = self.client("system:apiserver")
         for obj in objects:
             if self.store.get(self.kinds.key_of(obj)) is None:
                 await client.create(obj)
+
+    async def create_roles(self) -> None:
+        """What callers other than the administrator may do, as far as it is not there yet."""
+        client = self.client("system:apiserver")
+        async with asyncio.TaskGroup() as group:
+            for role in first_roles():
+                if self.store.get(self.kinds.key_of(role)) is None:
+                    group.create_task(client.create(role))
 
     async def apply(self, manifest: Obj, *, user: str = "kubernetes-admin") -> Obj:
         """Creates or changes one object as `kubectl apply` would."""

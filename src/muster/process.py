@@ -92,6 +92,7 @@ async def _serve(request: Request, ready: Callable[[str, str], None], executor: 
             await cluster.create_missing(bootstrap.first_objects(
                 request.host, front.port, real_nodes=request.runtime == "containers"))
             await cluster.apply(bootstrap.cluster_info(kubeconfig_of_cluster(front.url, issued.ca)))
+            await cluster.create_roles()
             await _set_up_pools(cluster, request)
             write_kubeconfig(data.kubeconfig, front.url, issued.ca, issued.admin, issued.admin_key)
             async with real.network(api, front, issued), running(cluster), real.running():

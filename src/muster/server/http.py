@@ -19,6 +19,7 @@ from ..api.kinds.catalogue import Kinds
 from ..api.samples import Meter
 from ..clock import Clock
 from . import bootstrap_tokens, openapi, openapi_v2, resource_metrics, reviews
+from .asked import Asked
 from .bearer import authenticated
 from .bodies import decode
 from .callers import acting
@@ -46,7 +47,6 @@ from .processes import Processes
 from .registry import Registry
 from .resource_metrics import ResourceMetrics
 from .resources import Logs, Resources, not_allowed, not_found
-from .rights import may, refusal
 from .routes import Route, resolve, serves, verb_of
 from .streams import Streams
 from .upgrades import Upgrade
@@ -71,6 +71,7 @@ class Api:
                  controllers: Callable[[], Mapping[str, Mapping[str, int]]] = dict):
         self.registry = registry
         self.kinds = registry.kinds
+        self.rights = registry.rights
         self.health = health or Health()
         self.metrics = Metrics(self._count_objects, controllers)
         self.streams = Streams()
@@ -147,7 +148,7 @@ class Api:
                 raise TooManyRequests("Too many requests, please try again later.", retry_after_s=1)
             request = Request(scope, receive)
             user = authenticated(request.user, request.headers, self._authenticators)
-            request.user = acting(user, request.headers, scope["headers"])
+            request.user = acting(user, request.headers, scope["headers"], self.rights)
             review = resolve(_REVIEWS, request.path) if request.method == "POST" and "reviews" in request.path else None
             if review is not None and not review.name:
                 return await self._review(review, request, sort)
@@ -174,10 +175,8 @@ class Api:
         verb = verb_of(route, request.method, watch="watch" in request.params and wants_watch(request.params))
         sort.append((_said(verb, request.method), kind.group, kind.version, kind.plural, route.subresource,
                      route.scope))
-        if not may(request.user, verb, resource=kind.resource, subresource=route.subresource,
-                   namespace=route.namespace, name=route.name, fields=text(request.params, "fieldSelector"),
-                   pods_on=self.registry.pods_on):
-            raise _refused(request, verb, route)
+        self._check(request, Asked(verb or request.method.lower(), kind.resource, route.subresource, route.namespace,
+                                   route.name, fields=text(request.params, "fieldSelector")))
         if route.subresource and kind.subresource(route.subresource) is None:
             raise not_found()
         if not verb or not serves(route, verb):
@@ -187,18 +186,16 @@ class Api:
     async def _review(self, route: Route, request: Request, sort: list[Sort]) -> Answer:
         kind = route.kind
         sort.append((request.method, kind.group, kind.version, kind.plural, "", "cluster"))
-        if request.user is ANONYMOUS or not (
-                reviews.is_about_oneself(kind) or may(request.user, "create", resource=kind.resource)):
-            raise _refused(request, "create", route)
+        self._check(request, Asked("create", kind.resource, namespace=route.namespace))
         form = accepted(request.accept)
         body, _ = decode(await request.body(), body_media(request.content_type))
-        return answer_object(reviews.answer(kind, body, request.user, self.registry.pods_on), form, 201)
+        return answer_object(reviews.answer(kind, body, request.user, self.rights, route.namespace), form, 201)
 
     async def _measured(self, route: Route, request: Request, sort: list[Sort]) -> Answer:
         kind, verb = route.kind, verb_of(route, request.method, watch="watch" in request.params)
         sort.append((_said(verb, request.method), kind.group, kind.version, kind.plural, "", route.scope))
-        if not may(request.user, verb, resource=kind.resource):
-            raise _refused(request, verb, route)
+        self._check(request, Asked(verb or request.method.lower(), kind.resource, route.subresource, route.namespace,
+                                   route.name))
         if route.subresource:
             raise not_found()
         if verb not in kind.verbs:
@@ -206,14 +203,16 @@ class Api:
         assert self._metered is not None, "the route was looked for"
         return await self._metered.answer(route, request)
 
+    def _check(self, request: Request, asked: Asked) -> None:
+        if request.user is ANONYMOUS and not self.rights.may(ANONYMOUS, asked):
+            raise Unauthorized("Unauthorized")  # who shows who they are may be told more
+        self.rights.check(request.user, asked)
+
     # ---- documents
 
     def _document(self, request: Request) -> Answer:
-        path, user = request.path, request.user
-        if not may(user, "get", path=path):
-            if user is ANONYMOUS:
-                raise Unauthorized("Unauthorized")
-            raise refusal(user, request.method.lower(), path=path)
+        path = request.path
+        self._check(request, Asked("get" if request.method == "HEAD" else request.method.lower(), path=path))
         if request.method not in ("GET", "HEAD"):
             raise not_allowed() if path.rstrip("/") in _ROOT_PATHS else not_found()
         first = path.split("/")[1]
@@ -276,13 +275,6 @@ def _cached(document: Document, request: Request, media: bytes) -> Answer:
     if media is not JSON and b";" not in media:
         return answer_encoded(document.body, media, 200, headers)
     return Answer(200, document.body, media, headers)
-
-
-def _refused(request: Request, verb: str, route: Route) -> ApiError:
-    if request.user is ANONYMOUS:
-        return Unauthorized("Unauthorized")
-    return refusal(request.user, verb or request.method.lower(), resource=route.kind.resource,
-                   subresource=route.subresource, namespace=route.namespace, name=route.name)
 
 
 def _said(verb: str, method: str) -> str:

@@ -28,8 +28,10 @@ from ..store.history import Snapshot
 from ..store.store import Store
 from . import deletion, metadata, subresources
 from .admission import Admission, Attempt
+from .escalation import no_escalation
 from .evictions import Evictions
 from .forms import Forms
+from .grants import Grants
 from .landing import ADMISSION, Landing, raise_if, until_it_lands
 from .listing import page
 from .requests import (
@@ -44,6 +46,7 @@ from .requests import (
     WriteOptions,
     Written,
 )
+from .rights import Rights
 from .selection import selection
 from .subresources import BINDING, EVICTION, SCALE
 from .watch_cache import WatchCache
@@ -62,7 +65,9 @@ class Registry:
         self._clock = clock
         self._forms = Forms()
         self._watches = WatchCache(store.history, self._forms)
-        self._landing = Landing(store, self._forms, clock, [kind.resource for kind in kinds.stored()], admission)
+        self.rights = Rights(Grants(store.history), self.pods_on)
+        self._landing = Landing(store, self._forms, clock, [kind.resource for kind in kinds.stored()],
+                                (*admission, no_escalation(self.rights)))
         self._evictions = Evictions(store, self._landing, kinds, clock, self.delete)
 
     # ---- reading

@@ -12,9 +12,9 @@ from ..api.causes import Cause, forbidden, required
 from ..api.errors import BadRequest, invalid
 from ..api.kinds.kind import Kind
 from ..api.objects import Obj
-from .identity import MASTERS, User
-from .node_rights import PodsOn, nobody
-from .rights import may
+from .asked import Asked
+from .identity import User
+from .rights import Rights
 
 _AUTHORIZATION = "io.k8s.api.authorization.v1"
 
@@ -34,21 +34,20 @@ ROWS: tuple[Kind, ...] = (
 )
 
 
-def is_about_oneself(row: Kind) -> bool:
-    """Anyone who is known may ask it (the default role system:basic-user)."""
-    return row.name.startswith("Self")
-
-
-def answer(row: Kind, body: Any, user: User, pods_on: PodsOn = nobody) -> Obj:
-    """The review with its status filled in.  `pods_on`: what nodes may do depends on their pods."""
+def answer(row: Kind, body: Any, user: User, rights: Rights, namespace: str = "") -> Obj:
+    """The review with its status filled in.  `namespace`: of one that is asked in a namespace."""
     if not isinstance(body, dict) or not isinstance(body.get("spec") or {}, dict):
         raise BadRequest(f"the object provided is unrecognized (must be of type {row.name})")
-    status = _ANSWERS[row.name](body.get("spec") or {}, user, pods_on)
+    spec: Obj = body.get("spec") or {}
+    said = (spec.get("resourceAttributes") or {}).get("namespace") or ""
+    if row.namespaced and said != namespace:
+        raise BadRequest(f"spec.resourceAttributes.namespace must match namespace: {namespace}")
+    status = _ANSWERS[row.name](spec, user, rights)
     return {**body, "kind": row.name, "apiVersion": row.api_version,
             "metadata": body.get("metadata") or {"creationTimestamp": None}, "status": status}
 
 
-def _access(spec: Obj, user: User, pods_on: PodsOn) -> Obj:
+def _access(spec: Obj, user: User, rights: Rights) -> Obj:
     resource: Obj = spec.get("resourceAttributes") or {}
     path: Obj = spec.get("nonResourceAttributes") or {}
     causes: list[Cause] = []
@@ -61,34 +60,24 @@ def _access(spec: Obj, user: User, pods_on: PodsOn) -> Obj:
     if causes:
         raise invalid("SelfSubjectAccessReview", "authorization.k8s.io", "", causes)
     if path:
-        return _verdict(may(user, str(path.get("verb", "")), path=str(path.get("path", ""))))
+        return rights.verdict(user, Asked(str(path.get("verb", "")), path=str(path.get("path", ""))))
     group, plural = resource.get("group") or "", resource.get("resource") or ""
     asked = f"{plural}.{group}" if group else plural
-    return _verdict(may(user, str(resource.get("verb", "")), resource=asked or "*", pods_on=pods_on, **{
+    return rights.verdict(user, Asked(str(resource.get("verb", "")), asked or "*", **{
         field: str(resource.get(field) or "") for field in ("subresource", "namespace", "name")}))
 
 
-def _verdict(allowed: bool) -> Obj:
-    return {"allowed": allowed}
+def _subject_access(spec: Obj, user: User, rights: Rights) -> Obj:
+    return _access(spec, User(str(spec.get("user") or ""), tuple(spec.get("groups") or ())), rights)
 
 
-def _subject_access(spec: Obj, user: User, pods_on: PodsOn) -> Obj:
-    return _access(spec, User(str(spec.get("user") or ""), tuple(spec.get("groups") or ())), pods_on)
+def _rules(spec: Obj, user: User, rights: Rights) -> Obj:
+    rules = rights.rules(user, spec.get("namespace") or "")
+    return {"resourceRules": [rule for rule in rules if not rule.get("nonResourceURLs")],
+            "nonResourceRules": [rule for rule in rules if rule.get("nonResourceURLs")], "incomplete": False}
 
 
-def _rules(spec: Obj, user: User, pods_on: PodsOn) -> Obj:
-    everything = MASTERS in user.groups
-    resources: list[Obj] = [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}] if everything else []
-    resources += [{"verbs": ["create"], "apiGroups": [row.group], "resources": [row.plural]}
-                  for row in ROWS if is_about_oneself(row)]
-    paths: list[Obj] = [{"verbs": ["*"], "nonResourceURLs": ["*"]}] if everything else []
-    known = ["/api", "/api/*", "/apis", "/apis/*", "/healthz", "/livez", "/openapi", "/openapi/*", "/readyz",
-             "/version"]
-    paths.append({"verbs": ["get"], "nonResourceURLs": known})
-    return {"resourceRules": resources, "nonResourceRules": paths, "incomplete": False}
-
-
-def _self(spec: Obj, user: User, pods_on: PodsOn) -> Obj:
+def _self(spec: Obj, user: User, rights: Rights) -> Obj:
     about: Obj = {"username": user.name, "groups": list(user.groups)}
     if user.uid:
         about["uid"] = user.uid
@@ -97,7 +86,7 @@ def _self(spec: Obj, user: User, pods_on: PodsOn) -> Obj:
     return {"userInfo": about}
 
 
-_ANSWERS: dict[str, Callable[[Obj, User, PodsOn], Obj]] = {
+_ANSWERS: dict[str, Callable[[Obj, User, Rights], Obj]] = {
     "SelfSubjectReview": _self, "SelfSubjectAccessReview": _access, "SelfSubjectRulesReview": _rules,
     "SubjectAccessReview": _subject_access, "LocalSubjectAccessReview": _subject_access,
 }

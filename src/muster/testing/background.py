@@ -136,6 +136,7 @@ class Background:
         api = Api(cluster.registry, clock, logs=cluster.fleet.logs, meter=cluster.meter, controllers=cluster.tallies)
         async with self._recording(cluster), serve(api, HOST, 0, issued) as front, self._at_work(cluster):
             await cluster.create_missing(bootstrap.first_objects(HOST, front.port))
+            await cluster.create_roles()
             client = cluster.client("system:apiserver")
             for pool in self._wanted.pools:
                 await client.create(pool)
