@@ -26,6 +26,7 @@ from muster.api.schema import Schema
 from muster.client.kubeconfig import Kubeconfig
 from muster.client.remote import PAGE, RemoteClient
 from muster.clock import Clock
+from muster.first_roles import first_roles
 from muster.server.certificates import Certificates, client_certificate, prepare
 from muster.server.http import Api
 from muster.server.identity import component
@@ -70,7 +71,10 @@ def meet(pki, test: Callable[[World], Awaitable[None]]) -> None:
         api = Api(made, Clock(seed=1))
         async with asyncio.timeout(WITHIN_S), serve(api, "127.0.0.1", 0, pki[1]) as where:
             world = World(pki[1], where, made, api)
-            await world.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default"}})
+            for name in ("default", "kube-public"):
+                await world.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+            for role in first_roles():
+                await world.create(role)
             try:
                 await test(world)
             finally:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import orjson
-from small_cluster import Cluster, in_cluster
+from small_cluster import Cluster, in_cluster, namespace
 
+from muster.first_roles import first_roles
 from muster.server.http import Api
 from muster.server.identity import ANONYMOUS, User
 
@@ -92,5 +93,7 @@ class Call:
 
 def asked(test: Callable[[Asking], Awaitable[T]], *, keep: int = 1000, **options: Any) -> T:
     async def main(cluster: Cluster) -> T:
+        for obj in (namespace("kube-public"), *first_roles()):
+            await cluster.create(obj)
         return await test(Asking(cluster, **options))
     return in_cluster(main, keep=keep)

@@ -119,7 +119,7 @@ def test_metrics_count_what_was_answered():
                 'verb="LIST",version="v1"} 1.0') in text
         assert ('apiserver_request_total{code="404",group="",resource="nodes",scope="resource",subresource="",'
                 'verb="GET",version="v1"} 1.0') in text
-        assert 'apiserver_storage_objects{resource="namespaces"} 1.0' in text
+        assert 'apiserver_storage_objects{resource="namespaces"} 2.0' in text
     asked(story)
 
 
