@@ -5,6 +5,7 @@ import asyncio
 
 import pytest
 
+from certificate_requests import CLIENT, KUBELET, csr
 from muster.api.errors import Forbidden
 from muster.api.kinds.built_in import BUILT_IN
 from muster.api.kinds.catalogue import Kinds
@@ -296,3 +297,32 @@ def test_all_of_the_first_roles_are_valid():
                     assert plain == "*" or api_group in ("authorization.k8s.io", "authentication.k8s.io", "metrics.k8s.io",
                                                          "certificates.k8s.io") or (
                         f"{plain}.{api_group}" if api_group else plain) in served, plural
+
+
+@pytest.mark.parametrize(("signers", "refused"), [
+    pytest.param([], True, id="of no signer"),
+    pytest.param([KUBELET], False, id="of this one"),
+    pytest.param([CLIENT], True, id="of another"),
+    pytest.param(["kubernetes.io/*"], False, id="of all of its domain"),
+    pytest.param(["example.com/*"], True, id="of another domain"),
+])
+def test_who_approves_a_certificate(signers, refused):
+    approver = role("approver", rule("certificatesigningrequests/approval", "update", "certificates.k8s.io"),
+                    *([rule("signers", "approve", "certificates.k8s.io", resourceNames=signers)] if signers else []))
+
+    async def main(clock: Clock):
+        cluster = Cluster(MemoryStore(), clock)
+        admin = cluster.client("admin")
+        for one in (approver, binding("b", "approver", user("bob")), csr()):
+            await admin.create(one)
+        kind = KINDS.resource("certificatesigningrequests.certificates.k8s.io")
+        approved = {"type": "Approved", "status": "True", "reason": "Fine"}
+        there = cluster.store.get(kind.key("", "csr")).value
+        await cluster.registry.update(kind, "", "csr", {**there, "status": {"conditions": [approved]}}, WriteOptions(BOB),
+                                      "approval")
+
+    if refused:
+        with pytest.raises(Forbidden, match=f'user not permitted to approve requests with signerName "{KUBELET}"'):
+            run_virtual(main)
+    else:
+        run_virtual(main)

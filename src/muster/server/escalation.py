@@ -1,19 +1,24 @@
 """Nobody grants what they may not do themselves.
 
 Who writes a role must hold all that its rules allow, or may `escalate` it; who binds one must hold what it allows, or
-may `bind` it.
+may `bind` it; who approves or signs a request for a certificate may do so for its signer.
 https://kubernetes.io/docs/reference/access-authn-authz/rbac/#privilege-escalation-prevention-and-bootstrapping
+https://kubernetes.io/docs/reference/access-authn-authz/certificate-signing-requests/#authorization
 """
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..api.objects import Obj
+from ..api.certificate_requests import RESOURCE as REQUESTS
+from ..api.objects import Obj, at
 from .admission import Admission, Attempt, Look, refused
 from .asked import Asked
 from .grants import BINDINGS, CLUSTER_BINDINGS, CLUSTER_ROLES, ROLES
 from .policy_rules import merged, not_covered, shown
 from .rights import EVERYTHING, Rights
+
+SIGNERS = "signers.certificates.k8s.io"
+_OF_SIGNERS = {"approval": "approve", "status": "sign"}
 
 
 def no_escalation(rights: Rights) -> Admission:
@@ -24,6 +29,8 @@ def no_escalation(rights: Rights) -> Admission:
                     _check_role(attempt, rights)
                 case resource if resource in (BINDINGS, CLUSTER_BINDINGS):
                     _check_binding(attempt, rights)
+                case resource if resource == REQUESTS and attempt.subresource in _OF_SIGNERS:
+                    _check_signer(attempt, rights, _OF_SIGNERS[attempt.subresource])
         return attempt.obj
 
     return admission
@@ -55,6 +62,15 @@ def _check_binding(attempt: Attempt, rights: Rights) -> None:
     if rules is None:
         raise refused(attempt, f'{resource} "{name}" not found')
     _check_rules(attempt, rights, rules)
+
+
+def _check_signer(attempt: Attempt, rights: Rights, verb: str) -> None:
+    """By the signer's name, or by `domain/*` for all of a domain."""
+    if verb == "sign" and at(attempt.obj, "status.certificate") == at(attempt.old, "status.certificate"):
+        return
+    signer: str = at(attempt.old, "spec.signerName", "")
+    if not any(_may(attempt, rights, verb, SIGNERS, name) for name in (signer, f"{signer.partition('/')[0]}/*")):
+        raise refused(attempt, f'user not permitted to {verb} requests with signerName "{signer}"')
 
 
 def _may(attempt: Attempt, rights: Rights, verb: str, resource: str, name: str) -> bool:
