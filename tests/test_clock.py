@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from muster.clock import Clock, SteppedLoop
+from muster.clock import Clock, SteppedLoop, run_virtual
 
 
 def test_uids_are_random_uuids_of_version_4():
@@ -30,6 +30,16 @@ def test_what_a_resource_is_given_does_not_depend_on_the_others():
 
 def test_without_a_seed_no_two_clocks_draw_the_same():
     assert Clock().uid("pods") != Clock().uid("pods")
+
+
+def test_virtual_time_passes_by_the_year():
+    """Where the numbers are so large that asyncio's own idea of "just now" is lost in their last digit."""
+    async def main(clock):
+        for years in (0.1, 1, 10, 100):
+            before = clock.now()
+            await asyncio.sleep(years * 365 * 24 * 3600)
+            assert clock.now() - before == years * 365 * 24 * 3600
+    run_virtual(main)
 
 
 # ------------------------------------------------------------------ time that is stepped

@@ -57,11 +57,13 @@ from .controllers.namespace import namespace_controller
 from .controllers.node_evictions import node_evictions
 from .controllers.resource_quota import resource_quota_controller
 from .controllers.root_certificate import root_certificate
+from .controllers.token_secrets import token_secrets
 from .first_roles import first_roles
 from .node.fleet import Fleet
 from .node.meter import FleetMeter
 from .scheduler.controller import scheduler
 from .server.registry import Registry
+from .server.signing_key import SigningKey
 from .store.store import Store
 
 SYSTEM = "system:serviceaccount:kube-system:"
@@ -72,7 +74,7 @@ class Cluster:
     """Everything between a store and its clients.  `run` works until it is cancelled."""
 
     def __init__(self, store: Store, clock: Clock, *, ca_certificate: str = "",
-                 sign: Sign | None = None,
+                 sign: Sign | None = None, signing_key: SigningKey | None = None,
                  make_fleet: Callable[..., Fleet] = Fleet, clients: Callable[[Registry, str], Client] = LocalClient):
         self.clock = clock
         self._clients, self._ca_certificate, self._sign = clients, ca_certificate, sign
@@ -81,7 +83,7 @@ class Cluster:
         self.store = store
         self.kinds = Kinds(BUILT_IN)
         self.schema = Schema.load()
-        self.registry = Registry(store, self.kinds, self.schema, clock)
+        self.registry = Registry(store, self.kinds, self.schema, clock, signing_key=signing_key)
         self.mirror = Mirror(self.client("system:muster"), [kind.resource for kind in self.kinds.stored()])
         self.meter = FleetMeter(self.mirror, clock, self.kinds)
         self._recorders: list[Recorder] = []
@@ -124,6 +126,7 @@ class Cluster:
         yield event_expiry.controller
         if self._ca_certificate:
             yield root_certificate(self._ca_certificate)
+            yield token_secrets(self._ca_certificate, self.registry.tokens.legacy)
         if self._sign is not None:
             yield certificate_approval.controller
             yield certificate_signing.certificate_signing(self._sign)

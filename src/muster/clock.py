@@ -12,6 +12,7 @@ import asyncio
 import contextvars
 import heapq
 import itertools
+import math
 import random
 import selectors
 import time
@@ -78,6 +79,8 @@ class _JumpingSelector(selectors.SelectSelector):
 class VirtualLoop(asyncio.SelectorEventLoop):
     """An event loop whose time passes only when nobody has work to do."""
 
+    _clock_resolution: float  # asyncio's own
+
     def __init__(self, start: float = 0.0):
         self.elapsed = 0.0
         self._start = start
@@ -85,6 +88,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def _jump(self, seconds: float) -> None:
         self.elapsed += seconds
+        # What asyncio takes for "now" has to be more than nothing, also where the numbers are large (after 97 days).
+        self._clock_resolution = max(self._clock_resolution, 2 * math.ulp(self.elapsed))
 
     def time(self) -> float:
         return self.elapsed

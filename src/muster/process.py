@@ -69,7 +69,7 @@ def serve(request: Request, ready: Callable[[str, str], None]) -> None:
 
 async def _serve(request: Request, ready: Callable[[str, str], None], executor: ThreadPoolExecutor) -> None:
     from .client.kubeconfig import kubeconfig_of_cluster, write_kubeconfig
-    from .server import certificates
+    from .server import certificates, signing_key
     from .server.health import Health
     from .server.http import Api
 
@@ -79,7 +79,8 @@ async def _serve(request: Request, ready: Callable[[str, str], None], executor: 
     clock = Clock(seed=_seed(request.seed, store))
     try:
         issued = certificates.prepare(data.certificates, clock.now(), names_of(request.host))
-        cluster = Cluster(store, clock, ca_certificate=issued.ca.decode(), sign=certificates.signer(data.certificates))
+        cluster = Cluster(store, clock, ca_certificate=issued.ca.decode(), sign=certificates.signer(data.certificates),
+                          signing_key=signing_key.prepare(data.certificates))
         for manifest in manifests:
             check(manifest, cluster.kinds, cluster.schema)
         health = Health(ready={"informer-sync": lambda: None if cluster.is_ready else "the mirror is not filled yet"})

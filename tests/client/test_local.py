@@ -58,6 +58,16 @@ def test_a_pod_from_birth_to_end():
     with_client(check)
 
 
+def test_a_token_is_the_answer():
+    async def story(client: LocalClient, store: MemoryStore) -> None:
+        before = store.history.revision
+        made = await client.create({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"audiences": ["me"]},
+                                    "metadata": {"name": "default", "namespace": "default"}}, subresource="token")
+        assert made["kind"] == "TokenRequest" and made["status"]["token"].count(".") == 2
+        assert store.history.revision == before
+    with_client(story)
+
+
 def test_writes_for_a_namesake_are_refused():
     async def check(client: LocalClient, store: MemoryStore) -> None:
         await client.create(pod())

@@ -5,6 +5,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from muster.api.errors import (
     AlreadyExists,
     BadRequest,
     Conflict,
+    Forbidden,
     Gone,
     Invalid,
     NotFound,
@@ -132,6 +134,26 @@ def test_status_and_binding(pki):
         with pytest.raises(Conflict):
             await client.set_status(key, "00000000-0000-4000-8000-000000000000", {"phase": "Failed"})
         assert (await client.get(key))["status"]["phase"] == "Running"
+    meet(pki, story)
+
+
+def test_who_brings_the_token_of_an_account(pki):
+    async def story(world: World) -> None:
+        bot = {"name": "bot", "namespace": "default"}
+        await world.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": bot})
+        made = await world.client.create({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "metadata": bot,
+                                          "spec": {"audiences": []}}, subresource="token")
+        client = RemoteClient(replace(world.config, certificate=b"", key=b"", token=made["status"]["token"]))
+        try:
+            with pytest.raises(Forbidden, match='User "system:serviceaccount:default:bot" cannot list resource "configmaps"'):
+                await client.list("configmaps", "default")
+            _, _, found = await client.request("GET", "/.well-known/openid-configuration")
+            assert f'"jwks_uri":"{world.where.url}/openid/v1/jwks"'.encode() in found
+            await world.client.delete(Key("serviceaccounts", "default", "bot"))
+            with pytest.raises(Unauthorized):
+                await client.list("configmaps", "default")
+        finally:
+            await client.close()
     meet(pki, story)
 
 

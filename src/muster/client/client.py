@@ -32,7 +32,9 @@ class Client(Protocol):
         """The changes after a revision, for ever.  Raises Gone when they are no longer kept."""
         ...
 
-    async def create(self, obj: Obj, *, subresource: str = "") -> Obj: ...
+    async def create(self, obj: Obj, *, subresource: str = "") -> Obj:
+        """With a subresource `obj` is its body (Binding, Eviction, TokenRequest), named as what it is done to."""
+        ...
 
     async def replace(self, obj: Obj, *, subresource: str = "") -> Obj:
         """Raises Conflict unless the object is still at obj's resourceVersion (where it has one)."""

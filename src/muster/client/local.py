@@ -14,7 +14,6 @@ from ..api.kinds.kind import Kind
 from ..api.objects import Key, Obj, name_of, namespace_of
 from ..server.identity import component
 from ..server.registry import DeleteOptions, ListQuery, PatchBody, Registry, WriteOptions
-from ..server.subresources import ACTIONS
 from ..store.history import Change
 from .client import How, Listing, Propagation
 
@@ -39,8 +38,8 @@ class LocalClient:
         return self._store.follow(resource, after)
 
     async def create(self, obj: Obj, *, subresource: str = "") -> Obj:
-        """With a subresource `obj` is its body (a Binding, an Eviction); what it was done to is returned."""
-        kind = self._owner_of(obj, subresource) if subresource in ACTIONS else self._kind_of(obj)
+        """With a subresource `obj` is its body; what it was done to is returned, or the answer (a TokenRequest)."""
+        kind = self._owner_of(obj, subresource) if subresource else self._kind_of(obj)
         metadata = obj.get("metadata") or {}
         written = await self._registry.create(kind, metadata.get("namespace") or "", obj, self._options, subresource,
                                               metadata.get("name") or "")
@@ -80,7 +79,7 @@ class LocalClient:
         return kind
 
     def _owner_of(self, body: Obj, subresource: str) -> Kind:
-        """The kind whose subresource takes such a body: pods, for a Binding or an Eviction."""
+        """The kind whose subresource takes such a body: pods for a Binding, service accounts for a TokenRequest."""
         for kind in self._kinds:
             found = kind.subresource(subresource)
             if found is not None and found.kind in (body.get("kind"), ""):

@@ -34,6 +34,7 @@ _DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryLi
 
 
 Items = list[Obj]
+_OWNERS = {"binding": "pods", "eviction": "pods", "token": "serviceaccounts"}
 
 
 class Where(NamedTuple):
@@ -133,13 +134,15 @@ class RemoteClient:
     # ---- writing
 
     async def create(self, obj: Obj, *, subresource: str = "") -> Obj:
-        """With a subresource (a Binding, an Eviction) returns the object it was done to."""
+        """With a subresource (a Binding, an Eviction) returns the object it was done to, or the answer where that is
+        none (a TokenRequest)."""
         if subresource:
-            pod = Key("pods", namespace_of(obj), name_of(obj))
-            path = await self._path(pod)
-            await self._ask("POST", f"{path}/{subresource}", obj)
+            owner = Key(_OWNERS[subresource], namespace_of(obj), name_of(obj))
+            answer = await self._ask("POST", await self._path(owner, subresource), obj)
+            if answer.get("kind") == obj["kind"]:
+                return answer
             try:
-                return await self.get(pod)
+                return await self.get(owner)
             except NotFound:
                 return obj
         where = await self._find_named(obj)

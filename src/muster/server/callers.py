@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import unquote
 
 from ..api.errors import BadRequest
+from .account_names import account_of
+from .account_names import groups as groups_of_account
 from .asked import Asked
-from .grants import ACCOUNT_USER
 from .identity import ANONYMOUS, AUTHENTICATED, UNAUTHENTICATED, User
 from .rights import Rights
 
@@ -33,6 +34,8 @@ def acting(user: User, headers: Mapping[bytes, bytes], lines: Sequence[tuple[byt
             extra.setdefault(key, []).append(value.decode("utf-8", "replace"))
     for asked in _asked(name, groups, uid, extra):
         rights.check(user, asked)
+    if not groups and (account := account_of(name)) is not None:
+        groups += groups_of_account(account.namespace)
     known = UNAUTHENTICATED if name == ANONYMOUS.name else AUTHENTICATED
     if known not in groups:
         groups.append(known)
@@ -41,9 +44,8 @@ def acting(user: User, headers: Mapping[bytes, bytes], lines: Sequence[tuple[byt
 
 def _asked(name: str, groups: Sequence[str], uid: str, extra: Mapping[str, Sequence[str]]) -> Iterator[Asked]:
     """Each thing that is said of the one they speak for is to be allowed."""
-    account = name.removeprefix(ACCOUNT_USER).split(":")
-    if name.startswith(ACCOUNT_USER) and len(account) == 2:
-        yield Asked("impersonate", "serviceaccounts", namespace=account[0], name=account[1])
+    if (account := account_of(name)) is not None:
+        yield Asked("impersonate", "serviceaccounts", namespace=account.namespace, name=account.name)
     else:
         yield Asked("impersonate", "users", name=name)
     for group in groups:

@@ -38,7 +38,7 @@ _DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 class Request:
-    __slots__ = ("method", "path", "headers", "all_headers", "user", "say", "params", "_body", "_receive")
+    __slots__ = ("method", "path", "headers", "all_headers", "user", "say", "params", "_body", "_receive", "_server")
 
     def __init__(self, scope: Scope, receive: Receive):
         self.method: str = scope["method"]
@@ -51,6 +51,15 @@ class Request:
         self.params = read_query(scope["query_string"])
         self._body: bytes | None = scope.get("body")  # where it came with the head
         self._receive = receive
+        self._server: tuple[str, int] | None = scope.get("server")
+
+    @property
+    def reached_at(self) -> str:
+        """The URL of the address that the caller connected to; "" without a connection."""
+        if self._server is None:
+            return ""
+        host, port = self._server
+        return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
 
     @property
     def accept(self) -> bytes:
@@ -156,7 +165,9 @@ async def send_answer(answer: Answer, audit_id: bytes, send: Send, scope: Scope,
     pieces = [body] if isinstance(body, bytes) else body
     length = len(body) if isinstance(body, bytes) else sum(map(len, body))
     headers = [_TYPES.get(answer.media) or (b"content-type", answer.media),
-               (b"content-length", b"%d" % length), (b"audit-id", audit_id), _NOT_CACHED, *answer.headers]
+               (b"content-length", b"%d" % length), (b"audit-id", audit_id), *answer.headers]
+    if all(name != b"cache-control" for name, _ in answer.headers):
+        headers.append(_NOT_CACHED)
     if close:
         headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})

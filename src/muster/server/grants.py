@@ -12,6 +12,7 @@ from typing import NamedTuple
 from ..api.kinds.role_binding import ACCOUNT, USER, USER_GROUP
 from ..api.objects import Key, Obj, name_of, namespace_of
 from ..store.history import History
+from .account_names import user_name
 from .asked import Asked
 from .identity import User
 from .policy_rules import allows
@@ -19,7 +20,6 @@ from .policy_rules import allows
 GROUP = "rbac.authorization.k8s.io"
 ROLES, CLUSTER_ROLES = f"roles.{GROUP}", f"clusterroles.{GROUP}"
 BINDINGS, CLUSTER_BINDINGS = f"rolebindings.{GROUP}", f"clusterrolebindings.{GROUP}"
-ACCOUNT_USER = "system:serviceaccount:"
 
 Named = tuple[str, str]  # ("User", "bob"), ("Group", "system:authenticated")
 
@@ -91,7 +91,7 @@ class Grants:
 def _named(subject: Obj) -> Named:
     """A service account is the user of that name."""
     if subject.get("kind") == ACCOUNT:
-        return USER, f"{ACCOUNT_USER}{subject.get('namespace', '')}:{subject.get('name', '')}"
+        return USER, user_name(subject.get("namespace", ""), subject.get("name", ""))
     return subject.get("kind", ""), subject.get("name", "")
 
 

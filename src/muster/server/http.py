@@ -18,9 +18,9 @@ from ..api.errors import ApiError, BadRequest, Internal, TooManyRequests, Unauth
 from ..api.kinds.catalogue import Kinds
 from ..api.samples import Meter
 from ..clock import Clock
-from . import bootstrap_tokens, openapi, openapi_v2, resource_metrics, reviews
+from . import bootstrap_tokens, openapi, openapi_v2, openid, resource_metrics, reviews
 from .asked import Asked
-from .bearer import authenticated
+from .bearer import Authenticator, authenticated, for_the_server
 from .bodies import decode
 from .callers import acting
 from .discovery import VERSION, Discovery, Document, encode, etag
@@ -55,7 +55,8 @@ log = logging.getLogger(__name__)
 
 IN_FLIGHT_AT_MOST = 2_000
 _MUTATING = frozenset(("POST", "PUT", "PATCH", "DELETE"))
-_ROOT_PATHS = ("/api", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz", "/version")
+_ROOT_PATHS = ("/.well-known/openid-configuration", "/api", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v2",
+               "/openapi/v3", "/openid/v1/jwks", "/readyz", "/version")
 # What only creates answers a question of the authorization APIs.
 _REVIEWS = Kinds(reviews.ROWS)
 _METERED = Kinds(resource_metrics.ROWS)
@@ -83,7 +84,8 @@ class Api:
         self._discovery = Discovery(self.kinds, self._extra)
         self._openapi: dict[str, Document] = {}
         self._version = encode(VERSION)
-        self._authenticators = (bootstrap_tokens.authenticator(registry.store.history, clock.now),)
+        self._authenticators: tuple[Authenticator, ...] = (
+            registry.tokens.known, for_the_server(bootstrap_tokens.authenticator(registry.store.history, clock.now)))
 
     def stop(self) -> None:
         """Ends all watches at once; clients take up where they were when the server is back."""
@@ -189,7 +191,8 @@ class Api:
         self._check(request, Asked("create", kind.resource, namespace=route.namespace))
         form = accepted(request.accept)
         body, _ = decode(await request.body(), body_media(request.content_type))
-        return answer_object(reviews.answer(kind, body, request.user, self.rights, route.namespace), form, 201)
+        asking = reviews.Asking(request.user, self.rights, self._authenticators)
+        return answer_object(reviews.answer(kind, body, asking, route.namespace), form, 201)
 
     async def _measured(self, route: Route, request: Request, sort: list[Sort]) -> Answer:
         kind, verb = route.kind, verb_of(route, request.method, watch="watch" in request.params)
@@ -230,6 +233,8 @@ class Api:
         if path == "/openapi/v2":
             body, media = openapi_v2.document(request.accept)
             return Answer(200, body, media, ((b"vary", b"Accept"),))
+        if (told := openid.document(request, self.registry.tokens.key)) is not None:
+            return told
         if first == "openapi":
             return _cached(self._openapi_document(path), request, JSON)
         if path == "/version" or path == "/version/":

@@ -26,13 +26,14 @@ from ..api.schema import Schema, Unreadable
 from ..clock import Clock
 from ..store.history import Snapshot
 from ..store.store import Store
-from . import deletion, metadata, subresources
+from . import deletion, metadata, subresources, token_requests
+from .account_issuer import AccountIssuer
 from .admission import Admission, Attempt
 from .escalation import no_escalation
 from .evictions import Evictions
 from .forms import Forms
 from .grants import Grants
-from .landing import ADMISSION, Landing, raise_if, until_it_lands
+from .landing import ADMISSION, ClusterLook, Landing, raise_if, until_it_lands
 from .listing import page
 from .requests import (
     Deleted,
@@ -48,7 +49,9 @@ from .requests import (
 )
 from .rights import Rights
 from .selection import selection
+from .signing_key import SigningKey
 from .subresources import BINDING, EVICTION, SCALE
+from .token_requests import TOKEN
 from .watch_cache import WatchCache
 
 DELETIONS_TOGETHER = 64  # of a collection; they share the store's flush
@@ -58,7 +61,8 @@ Snapshots = list[Snapshot]  # a name that stays what it is where `list` is a met
 
 class Registry:
     def __init__(self, store: Store, kinds: Kinds, schema: Schema, clock: Clock,
-                 admission: Sequence[Admission] = ADMISSION):
+                 admission: Sequence[Admission] = ADMISSION, signing_key: SigningKey | None = None):
+        """Without a `signing_key` tokens are good for as long as this registry is there."""
         self.store = store
         self.kinds = kinds
         self.schema = schema
@@ -69,6 +73,7 @@ class Registry:
         self._landing = Landing(store, self._forms, clock, [kind.resource for kind in kinds.stored()],
                                 (*admission, no_escalation(self.rights)))
         self._evictions = Evictions(store, self._landing, kinds, clock, self.delete)
+        self.tokens = AccountIssuer(signing_key or SigningKey.made(), ClusterLook(store.history), clock)
 
     # ---- reading
 
@@ -95,11 +100,13 @@ class Registry:
 
     async def create(self, kind: Kind, namespace: str, obj: Obj, options: WriteOptions, subresource: str = "",
                      name: str = "") -> Written:
-        """With a subresource ("binding", "eviction") `name` is the object it belongs to, which is returned."""
+        """With a subresource `name` is the object it belongs to.  That is returned, or for "token" the answer."""
         if subresource == BINDING:
             return await self._bind(kind, namespace, name, obj, options)
         if subresource == EVICTION:
             return await self._evict(kind, namespace, name, obj, options)
+        if subresource == TOKEN:
+            return self._grant_token(kind, namespace, name, obj, options)
         if subresource:
             raise not_found(f"{kind.resource}/{subresource}", name)
         read, warnings = self.schema.read(kind, obj, options.field_validation, options.duplicates)
@@ -226,6 +233,15 @@ class Registry:
         asked = DeleteOptions.of(subresources.check_eviction(name, read), dry_run=options.dry_run)
         deleted = await self._evictions.evict(kind, namespace, name, asked, options.user)
         return Written(deleted.snapshot, warnings)
+
+    def _grant_token(self, kind: Kind, namespace: str, name: str, request: Obj, options: WriteOptions) -> Written:
+        """Nothing of it is stored."""
+        read, warnings = self._read_body(token_requests.DEFINITION, request, options)
+        account = self._landing.stored(kind, namespace, name).value
+        asked = self.tokens.completed(read, account)
+        asked = self._landing.admit(Attempt("CREATE", kind, namespace, name, asked, {}, options.user, options.dry_run,
+                                            options, TOKEN))
+        return Written(Snapshot(self.tokens.granted(asked, account), 0), warnings)
 
     # ---- deleting
 

@@ -1,22 +1,31 @@
-"""Questions about oneself: "may I?" (`kubectl auth can-i`) and "who am I?" (`kubectl auth whoami`).
+"""Questions: "may I?" (`kubectl auth can-i`), "who am I?" (`kubectl auth whoami`), "whose token is that?".
 
 They look like objects that are created, but nothing is kept: the answer is the object that comes back.
 https://kubernetes.io/docs/reference/access-authn-authz/authorization/#checking-api-access
 """
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 from ..api.causes import Cause, forbidden, required
 from ..api.errors import BadRequest, invalid
 from ..api.kinds.kind import Kind
 from ..api.objects import Obj
 from .asked import Asked
+from .bearer import AUDIENCES, Authenticator, Untrusted, known
 from .identity import User
 from .rights import Rights
 
-_AUTHORIZATION = "io.k8s.api.authorization.v1"
+_AUTHENTICATION, _AUTHORIZATION = "io.k8s.api.authentication.v1", "io.k8s.api.authorization.v1"
+
+
+class Asking(NamedTuple):
+    """Who asks, and what answers depend on."""
+
+    user: User
+    rights: Rights
+    authenticators: Iterable[Authenticator] = ()
 
 
 def _row(group: str, plural: str, name: str, definition: str, *, namespaced: bool = False) -> Kind:
@@ -25,7 +34,8 @@ def _row(group: str, plural: str, name: str, definition: str, *, namespaced: boo
 
 
 ROWS: tuple[Kind, ...] = (
-    _row("authentication.k8s.io", "selfsubjectreviews", "SelfSubjectReview", "io.k8s.api.authentication.v1"),
+    _row("authentication.k8s.io", "selfsubjectreviews", "SelfSubjectReview", _AUTHENTICATION),
+    _row("authentication.k8s.io", "tokenreviews", "TokenReview", _AUTHENTICATION),
     _row("authorization.k8s.io", "localsubjectaccessreviews", "LocalSubjectAccessReview", _AUTHORIZATION,
          namespaced=True),
     _row("authorization.k8s.io", "selfsubjectaccessreviews", "SelfSubjectAccessReview", _AUTHORIZATION),
@@ -34,7 +44,7 @@ ROWS: tuple[Kind, ...] = (
 )
 
 
-def answer(row: Kind, body: Any, user: User, rights: Rights, namespace: str = "") -> Obj:
+def answer(row: Kind, body: Any, asking: Asking, namespace: str = "") -> Obj:
     """The review with its status filled in.  `namespace`: of one that is asked in a namespace."""
     if not isinstance(body, dict) or not isinstance(body.get("spec") or {}, dict):
         raise BadRequest(f"the object provided is unrecognized (must be of type {row.name})")
@@ -42,12 +52,13 @@ def answer(row: Kind, body: Any, user: User, rights: Rights, namespace: str = ""
     said = (spec.get("resourceAttributes") or {}).get("namespace") or ""
     if row.namespaced and said != namespace:
         raise BadRequest(f"spec.resourceAttributes.namespace must match namespace: {namespace}")
-    status = _ANSWERS[row.name](spec, user, rights)
+    status = _ANSWERS[row.name](spec, asking)
     return {**body, "kind": row.name, "apiVersion": row.api_version,
             "metadata": body.get("metadata") or {"creationTimestamp": None}, "status": status}
 
 
-def _access(spec: Obj, user: User, rights: Rights) -> Obj:
+def _access(spec: Obj, asking: Asking) -> Obj:
+    user, rights = asking.user, asking.rights
     resource: Obj = spec.get("resourceAttributes") or {}
     path: Obj = spec.get("nonResourceAttributes") or {}
     causes: list[Cause] = []
@@ -67,29 +78,44 @@ def _access(spec: Obj, user: User, rights: Rights) -> Obj:
         field: str(resource.get(field) or "") for field in ("subresource", "namespace", "name")}))
 
 
-def _subject_access(spec: Obj, user: User, rights: Rights) -> Obj:
-    return _access(spec, User(str(spec.get("user") or ""), tuple(spec.get("groups") or ())), rights)
+def _subject_access(spec: Obj, asking: Asking) -> Obj:
+    about = User(str(spec.get("user") or ""), tuple(spec.get("groups") or ()))
+    return _access(spec, asking._replace(user=about))
 
 
-def _rules(spec: Obj, user: User, rights: Rights) -> Obj:
-    rules = rights.rules(user, spec.get("namespace") or "")
+def _rules(spec: Obj, asking: Asking) -> Obj:
+    rules = asking.rights.rules(asking.user, spec.get("namespace") or "")
     return {"resourceRules": [rule for rule in rules if not rule.get("nonResourceURLs")],
             "nonResourceRules": [rule for rule in rules if rule.get("nonResourceURLs")], "incomplete": False}
 
 
-def _self(spec: Obj, user: User, rights: Rights) -> Obj:
+def _self(spec: Obj, asking: Asking) -> Obj:
+    return {"userInfo": _told(asking.user)}
+
+
+def _told(user: User) -> Obj:
     about: Obj = {"username": user.name, "groups": list(user.groups)}
     if user.uid:
         about["uid"] = user.uid
     if user.extra:
         about["extra"] = {key: list(values) for key, values in user.extra.items()}
-    return {"userInfo": about}
+    return about
 
 
-_ANSWERS: dict[str, Callable[[Obj, User, Rights], Obj]] = {
-    "SelfSubjectReview": _self, "SelfSubjectAccessReview": _access, "SelfSubjectRulesReview": _rules,
-    "SubjectAccessReview": _subject_access, "LocalSubjectAccessReview": _subject_access,
+def _token(spec: Obj, asking: Asking) -> Obj:
+    token = spec.get("token")
+    if not token:
+        raise BadRequest("token is required for TokenReview in authentication")
+    try:
+        found = known(str(token), spec.get("audiences") or AUDIENCES, asking.authenticators)
+    except Untrusted as error:
+        return {"user": {}, "error": str(error)}
+    return {"authenticated": True, "user": _told(found.user), "audiences": list(found.audiences)}
+
+
+_ANSWERS: dict[str, Callable[[Obj, Asking], Obj]] = {
+    "SelfSubjectReview": _self, "TokenReview": _token, "SelfSubjectAccessReview": _access,
+    "SelfSubjectRulesReview": _rules, "SubjectAccessReview": _subject_access,
+    "LocalSubjectAccessReview": _subject_access,
 }
 assert set(_ANSWERS) == {row.name for row in ROWS}, "every review has its answer"
-
-

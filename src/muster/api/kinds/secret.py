@@ -20,6 +20,7 @@ from .config_map import LARGEST, byte_size, frozen
 from .kind import Column, Kind
 
 ACCOUNT_ANNOTATION = "kubernetes.io/service-account.name"
+ACCOUNT_TOKEN = "kubernetes.io/service-account-token"
 REDACTED = "<secret contents redacted>"
 
 
@@ -75,7 +76,7 @@ def _certificate(secret: Obj, data: Obj) -> list[Cause]:
 
 
 _RULES: dict[str, Callable[[Obj, Obj], list[Cause]]] = {
-    "kubernetes.io/service-account-token": _account_token,
+    ACCOUNT_TOKEN: _account_token,
     "kubernetes.io/dockercfg": _json(".dockercfg"),
     "kubernetes.io/dockerconfigjson": _json(".dockerconfigjson"),
     "kubernetes.io/basic-auth": _login,

@@ -8,7 +8,7 @@ from ..causes import Cause
 from ..objects import Obj
 from ..tables import AGE, NAME
 from ..validation.metadata import validate_metadata, validate_metadata_update
-from .kind import Column, Kind
+from .kind import Column, Kind, Subresource
 
 
 def validate(account: Obj) -> list[Cause]:
@@ -18,6 +18,8 @@ def validate(account: Obj) -> list[Cause]:
 SERVICE_ACCOUNT = Kind(
     group="", version="v1", name="ServiceAccount", plural="serviceaccounts", singular="serviceaccount",
     namespaced=True, definition="io.k8s.api.core.v1.ServiceAccount", short_names=("sa",),
+    subresources=(Subresource("token", verbs=("create",), kind="TokenRequest", group="authentication.k8s.io",
+                              version="v1"),),
     columns=(
         NAME,
         Column("Secrets", lambda account, now: len(account.get("secrets") or ()),
