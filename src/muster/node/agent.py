@@ -31,11 +31,13 @@ from .dns_config import DnsConfig, dns_config, in_reach, parse
 from .fleet import Fleet
 from .machines import Machine, Resident
 from .means import Reported
-from .network_namespace import Fabric
+from .network_namespace import Fabric, Unusable
 from .node_images import NodeImages
 from .pod_access import PodAccess
 from .pod_files import unmount
+from .pod_groups import PodGroups
 from .pod_runner import PodRunner
+from .pod_status import PHASE_OVER
 from .reports import Found
 from .runtime_watch import RuntimeWatch
 
@@ -48,17 +50,18 @@ VOLUMES = "persistentvolumes"
 
 
 class Agent:
-    def __init__(self, name: str, number: int, fabric: Fabric, containerd: Containerd, client: Client, mirror: Mirror,
-                 clock: Clock, tell: Callable[[Tell], None], *, folder: Path,
+    def __init__(self, name: str, number: int, fabric: Fabric, containerd: Containerd, groups: PodGroups,
+                 client: Client, mirror: Mirror, clock: Clock, tell: Callable[[Tell], None], *, folder: Path,
                  replaced: Sequence[tuple[str, str]] = (), cluster_dns: str = "", domain: str = "cluster.local"):
         self.name, self.number, self.fabric, self.containerd = name, number, fabric, containerd
+        self.groups = groups
         self.address = fabric.node_address(number)
         self.folder, self.domain, self._cluster_dns = folder, domain, cluster_dns
         self._client, self._mirror, self._clock, self._tell = client, mirror, clock, tell
         self.images = NodeImages(replaced)
         self.host_paths = volumes.HostPaths(folder)
         self.place = configs.Place(fabric.tag, name, self.host_paths.log / "pods", host_facts.memory(),
-                                   folder / "seccomp")
+                                   folder / "seccomp", groups.cgroups.is_unified)
         self.starting = asyncio.Semaphore(STARTS_AT_ONCE)
         self.runners: dict[str, PodRunner] = {}  # by the pod's uid
         self.containers: dict[str, tuple[PodRunner, int, int]] = {}  # id -> whose it is, its place, its attempt
@@ -93,6 +96,10 @@ class Agent:
 
     async def prepare(self, archives: Iterable[Path]) -> None:
         """The runtime answers and its images are there.  Raises Unusable."""
+        try:
+            self.groups.prepare(host_facts.capacity(self.folder))
+        except OSError as error:
+            raise Unusable(f"the control groups of {self.name} can not be made: {error}") from None
         self._runtime = self.images.runtime = await self.containerd.start()
         for archive in archives:
             await self.containerd.load(archive)
@@ -105,6 +112,7 @@ class Agent:
         await self._mirror.synced()
         await self._register()
         await self.watch.take_stock()
+        await self.groups.remove_all_but({uid_of(pod) for pod in self.pods()})
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.fleet.run(), name=f"fleet of {self.name}")
@@ -186,6 +194,9 @@ class Agent:
     def pods(self) -> list[Obj]:
         """Those of this node."""
         return list(self._mirror.on_node(self.name).values())
+
+    def live_pods(self) -> list[Obj]:
+        return [pod for pod in self.pods() if (pod.get("status") or {}).get("phase") not in PHASE_OVER]
 
     def services(self) -> Iterable[Obj]:
         return self._mirror.objects("services").values() if "services" in self._mirror.resources else ()

@@ -68,13 +68,13 @@ def plugin_folder() -> str | None:
 
 class Containerd:
     def __init__(self, node: str, namespace: Path, address: str, pod_cidr: str, data: Path, state: Path,
-                 mirrors: Path | None = None):
+                 mirrors: Path | None = None, *, adopt: Callable[[int], None] = lambda pid: None):
+        """`adopt`: puts the process, by its pid, where the node's own are counted."""
         self.node, self.namespace, self.address, self.pod_cidr = node, namespace, address, pod_cidr
         self.data, self.state, self._mirrors = data, state, mirrors
         self.socket = state / "containerd.sock"
         self.restarts = 0
-        self._watch = -1  # a pidfd
-        self._pid = 0
+        self._pid, self._adopt = 0, adopt
 
     async def start(self) -> Runtime:
         """Takes over the one that runs, or starts one.  Raises Unusable."""
@@ -130,6 +130,7 @@ class Containerd:
                  "--log-level", "warn"], stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True,
                 env={**os.environ, "PATH": search_path()})
         self._pid = process.pid
+        self._adopt(process.pid)
         self._pid_file.write_text(f"{process.pid}\n")
         runtime = await answers(str(self.socket), READY_WITHIN_S)
         if runtime is None:
@@ -271,13 +272,13 @@ async def clean_up(tag: str, state: Path, nodes: list[Path]) -> None:
             await attempt("umount", "--lazy", path)
         if not mounted:
             break
-    await cgroups.remove(f"muster-{tag}")
+    await cgroups.here().remove(f"muster-{tag}")
     shutil.rmtree(state, ignore_errors=True)
 
 
 def _processes_of(folders: list[Path], tag: str) -> list[int]:
     """The containerds and shims whose command line names one of our folders, and who is in our cgroups."""
-    found = set(cgroups.processes(f"muster-{tag}"))
+    found = set(cgroups.here().processes(f"muster-{tag}"))
     marks = [f"{folder}/".encode() for folder in folders]
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():

@@ -24,10 +24,11 @@ from ..client.client import Client
 from ..client.mirror import Mirror
 from ..clock import Clock
 from ..control.plan import Tell
-from . import network_namespace
+from . import cgroups, network_namespace
 from .agent import Agent
 from .containerd import Containerd, check_host, clean_up
 from .network_namespace import Fabric, Unusable
+from .pod_groups import PodGroups
 
 MOST_NODES = 50
 STATE = Path("/run/muster")
@@ -113,9 +114,10 @@ def _agent(data: Path, fabric: Fabric, number: int, wanted: Wanted, client: Clie
     folder, state = data / "nodes" / name, STATE / fabric.tag / name
     folder.mkdir(mode=0o711, parents=True, exist_ok=True)
     mirrors = data / "registries"
+    groups = PodGroups(cgroups.here(), fabric.tag, name)
     containerd = Containerd(name, fabric.namespace_path(name), fabric.node_address(number), fabric.pod_cidr(number),
-                            folder, state, mirrors if mirrors.is_dir() else None)
-    return Agent(name, number, fabric, containerd, client, mirror, clock, tell, folder=folder,
+                            folder, state, mirrors if mirrors.is_dir() else None, adopt=groups.adopt)
+    return Agent(name, number, fabric, containerd, groups, client, mirror, clock, tell, folder=folder,
                  replaced=wanted.replaced, cluster_dns=wanted.cluster_dns)
 
 

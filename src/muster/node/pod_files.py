@@ -10,18 +10,16 @@ import shutil
 from pathlib import Path
 
 from ..api.objects import Obj, name_of, namespace_of, uid_of
-from . import cgroups, host_command, volumes
+from . import host_command, volumes
 from .cri import configs
 
 
 class PodFiles:
     def __init__(self, node_folder: Path, host_paths: volumes.HostPaths, place: configs.Place, pod: Obj):
-        self._place = place
         self.folder = node_folder / "pods" / uid_of(pod)
         self.logs = configs.log_folder(place, pod)
         self._links = host_paths.log / "containers"
         self._stem = f"{name_of(pod)}_{namespace_of(pod)}"
-        self._cgroup = cgroups.of_pod(place.tag, place.node, configs.qos_of(pod), uid_of(pod))
 
     @property
     def hosts(self) -> Path:
@@ -64,7 +62,6 @@ class PodFiles:
         shutil.rmtree(self.logs, ignore_errors=True)
         for link in self._links.glob(f"{self._stem}_*.log"):
             link.unlink(True)
-        await cgroups.remove(self._cgroup)
 
     def _link(self, container: str, id_: str) -> Path:
         return self._links / f"{self._stem}_{container}-{id_}.log"

@@ -147,6 +147,7 @@ class PodRunner:
         await self.sandbox.remove_all()
         self.containers.forget_all()
         await self.files.remove()
+        await self.agent.groups.remove(self.pod, self.agent.live_pods())
 
     def abandon(self) -> None:
         """The pod is not in the cluster any more: whatever of it is here goes."""

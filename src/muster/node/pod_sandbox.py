@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from . import reports, volumes
 from .cri import configs
 from .cri.client import RuntimeFailed
+from .pod_groups import NoGroup
 from .volumes import VolumeError
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ class PodSandbox:
                     said = str(error)
                     runner.tell("Warning", "FailedMount", said)
                 retry_s = FIRST_RETRY_S / 2  # nothing was asked of the runtime
+            except NoGroup as error:
+                runner.tell("Warning", "FailedCreatePodContainer", f"unable to ensure pod container exists: {error}")
             except RuntimeFailed as error:
                 runner.tell("Warning", "FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}")
                 await self._clear_failed()
@@ -70,6 +73,7 @@ class PodSandbox:
 
     async def _run(self) -> None:
         pod, agent = self._runner.pod, self._agent
+        agent.groups.make(pod, agent.live_pods())
         self._runner.files.logs.mkdir(mode=0o755, parents=True, exist_ok=True)
         config = configs.sandbox(pod, agent.place, agent.dns(pod), self.attempt)
         async with agent.starting:
@@ -117,6 +121,7 @@ class PodSandbox:
         """The pod has ended; what it said and left stays until it is deleted."""
         if self.id:
             await self._agent.runtime.call("StopPodSandbox", pod_sandbox_id=self.id)
+        await self._agent.groups.remove(self._runner.pod, self._agent.live_pods())
         self._runner.report(lambda life, now: reports.network_down(life))
 
     async def remove_all(self) -> None:

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...api import quantities
+from ...api.kinds.quality_of_service import qos_class
 from ...api.objects import Obj, annotations_of, at, labels_of, name_of, namespace_of, uid_of
-from .. import cgroups
+from ..cgroups import PERIOD_US
 from ..dns_config import DnsConfig
+from ..pod_groups import of_pod, quota_us, shares
 from .client import m
 
 POD_NAME, POD_NAMESPACE, POD_UID = "io.kubernetes.pod.name", "io.kubernetes.pod.namespace", "io.kubernetes.pod.uid"
@@ -26,7 +28,6 @@ MASKED = ("/proc/asound", "/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/late
           "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware",
           "/sys/devices/virtual/powercap")
 READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
-CPU_PERIOD_US, LEAST_QUOTA_US, LEAST_SHARES, MOST_SHARES = 100_000, 1000, 2, 262_144
 GUARANTEED_SCORE, BEST_EFFORT_SCORE = -997, 1000
 SYSTEM_CRITICAL = 2_000_000_000
 _PROPAGATION = {"HostToContainer": 1, "Bidirectional": 2}
@@ -40,6 +41,7 @@ class Place(NamedTuple):
     logs: Path  # /var/log/pods, of the node
     memory: int  # bytes of the node
     profiles: Path  # where Localhost seccomp profiles are
+    is_unified: bool = False  # are its control groups those of version 2?
 
 
 class Mounted(NamedTuple):
@@ -55,10 +57,6 @@ def log_folder(place: Place, pod: Obj) -> Path:
 
 def log_path(container: str, attempt: int) -> str:
     return f"{container}/{attempt}.log"
-
-
-def qos_of(pod: Obj) -> str:
-    return str(at(pod, "status.qosClass", "BestEffort"))
 
 
 def hostname_of(pod: Obj) -> str:
@@ -84,7 +82,7 @@ def sandbox(pod: Obj, place: Place, dns: DnsConfig, attempt: int) -> Any:
         labels={**labels_of(pod), POD_NAME: name_of(pod), POD_NAMESPACE: namespace_of(pod), POD_UID: uid_of(pod)},
         annotations=annotations_of(pod),
         linux=m("LinuxPodSandboxConfig",
-                cgroup_parent=cgroups.of_pod(place.tag, place.node, qos_of(pod), uid_of(pod)),
+                cgroup_parent=of_pod(place.tag, place.node, pod),
                 sysctls={one["name"]: one["value"] for one in context.get("sysctls") or ()},
                 security_context=m(
                     "LinuxSandboxSecurityContext", namespace_options=_namespaces(spec),
@@ -111,7 +109,7 @@ def container(pod: Obj, spec: Obj, place: Place, *, image: str, attempt: int, co
         annotations={"io.kubernetes.container.restartCount": str(attempt)},
         log_path=log_path(name, attempt),
         stdin=spec.get("stdin") or None, stdin_once=spec.get("stdinOnce") or None, tty=spec.get("tty") or None,
-        linux=m("LinuxContainerConfig", resources=resources(pod, spec, place.memory),
+        linux=m("LinuxContainerConfig", resources=resources(pod, spec, place),
                 security_context=_security(pod, spec, place, target_id)),
     )
 
@@ -119,26 +117,20 @@ def container(pod: Obj, spec: Obj, place: Place, *, image: str, attempt: int, co
 # ------------------------------------------------------------------ what it gets
 
 
-def resources(pod: Obj, spec: Obj, node_memory: int) -> Any:
+def resources(pod: Obj, spec: Obj, place: Place) -> Any:
     requests, limits = at(spec, "resources.requests") or {}, at(spec, "resources.limits") or {}
     cpu_limit = quantities.milli(limits["cpu"]) if "cpu" in limits else 0
     cpu = quantities.milli(requests["cpu"]) if "cpu" in requests else cpu_limit
     return m("LinuxContainerResources", cpu_shares=shares(cpu),
-             cpu_period=CPU_PERIOD_US if cpu_limit else None, cpu_quota=quota_us(cpu_limit) if cpu_limit else None,
+             cpu_period=PERIOD_US if cpu_limit else None, cpu_quota=quota_us(cpu_limit) if cpu_limit else None,
              memory_limit_in_bytes=quantities.whole(limits["memory"]) if limits.get("memory") else None,
-             oom_score_adj=oom_score(pod, requests, limits, node_memory))
-
-
-def shares(cpu_milli: int) -> int:
-    return min(MOST_SHARES, max(LEAST_SHARES, cpu_milli * 1024 // 1000))
-
-
-def quota_us(cpu_milli: int) -> int:
-    return max(LEAST_QUOTA_US, cpu_milli * CPU_PERIOD_US // 1000)
+             oom_score_adj=oom_score(pod, requests, limits, place.memory),
+             # Of version 2: a container that runs out of memory is killed whole.
+             unified={"memory.oom.group": "1"} if place.is_unified else None)
 
 
 def oom_score(pod: Obj, requests: Mapping[str, str], limits: Mapping[str, str], node_memory: int) -> int:
-    qos = qos_of(pod)
+    qos = qos_class(pod)
     if qos == "Guaranteed" or (at(pod, "spec.priority") or 0) >= SYSTEM_CRITICAL:
         return GUARANTEED_SCORE
     if qos == "BestEffort":
