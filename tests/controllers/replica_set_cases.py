@@ -59,16 +59,16 @@ def a_deployment(image="web:2", replicas=3, *, rolling=None, recreate=False, sta
                      "strategy": strategy, "revisionHistoryLimit": 10, "progressDeadlineSeconds": 600, **spec}}
 
 
-def set_of(deployment, image, size, available=None, *, revision=1, pods=None, **annotations):
-    """The ReplicaSet `web-N` of the template with the image `web:N`."""
+def set_of(deployment, image, size, available=None, ready=None, *, revision=1, pods=None, **annotations):
+    """The ReplicaSet `web-N` of the template with the image `web:N`; what is not said is available, or no more ready."""
     made = new_set(with_(deployment, "spec.template", a_template(image)), revision, size)
     available = size if available is None else available
     name = image.replace(":", "-")
     metadata = {**made["metadata"], "name": name, "uid": name, "generation": 1,
                 "creationTimestamp": to_time(1000 + revision),
                 "annotations": {**made["metadata"]["annotations"], **annotations}}
-    status = {"replicas": size if pods is None else pods, "readyReplicas": available, "availableReplicas": available,
-              "observedGeneration": 1}
+    status = {"replicas": size if pods is None else pods, "availableReplicas": available,
+              "readyReplicas": available if ready is None else ready, "observedGeneration": 1}
     return {**made, "metadata": metadata, "status": status}
 
 

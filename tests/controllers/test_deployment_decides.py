@@ -11,7 +11,7 @@ TODAY = a_deployment()  # of web:2, three pods
 
 
 def sets(deployment, *sizes):
-    """`("web:1", 3), ("web:2", 1, 0)`: image, size and how many are available, numbered in that order."""
+    """`("web:1", 3), ("web:2", 1, 0, 1)`: image, size, how many are available and ready, numbered in that order."""
     return [set_of(deployment, *size, revision=number) for number, size in enumerate(sizes, 1)]
 
 
@@ -55,6 +55,17 @@ def test_limits(rolling, replicas, most, least):
                  id="rollover: the newer old set loses what is down"),
     pytest.param({"image": "web:3"}, [("web:1", 2), ("web:2", 1, 1), ("web:3", 1)], "web-1=1",
                  id="rollover: then the oldest set goes first"),
+    # minReadySeconds: ready, and not available yet
+    pytest.param({}, [("web:1", 3, 2, 3), ("web:2", 1, 1)], "",
+                 id="nobody can be told to end just the pod that is not available yet"),
+    pytest.param({}, [("web:1", 3, 1, 2), ("web:2", 1, 1)], "web-1=2", id="but the one that is not ready goes"),
+    pytest.param({}, [("web:1", 3, 0, 3), ("web:2", 1, 1)], "web-1=2", id="and any where none is available"),
+    pytest.param({"rolling": {"maxUnavailable": "50%", "maxSurge": 2}, "replicas": 6},
+                 [("web:1", 6, 5, 6), ("web:2", 2, 0)], "web-1=4", id="no more than can be spared if all were available"),
+    pytest.param({"image": "web:3"}, [("web:1", 3, 2, 3), ("web:2", 1, 0), ("web:3", 0)], "web-2=0",
+                 id="rollover: the set that has none available goes before one that has some"),
+    pytest.param({"rolling": {"maxUnavailable": 2, "maxSurge": 0}}, [("web:1", 2, 2, 3), ("web:2", 1)], "web-1=1",
+                 id="those that a set is still to end may be those that are available"),
     pytest.param({"image": "web:1"}, [("web:1", 0), ("web:2", 3)], "web-1=1", id="undo: the old set is used again"),
     pytest.param({"replicas": 0}, [], "+web:2=0", id="none wanted"),
     # Recreate

@@ -130,14 +130,27 @@ def shrink(draft: Draft) -> bool:
 
 
 def available_of(replica_set: Obj) -> int:
-    """No more than it is asked to have: a set that was just made smaller still counts pods that will go, and
-    who took those for spare ones would end too many."""
-    return min(count([replica_set], "availableReplicas"), replicas_of(replica_set))
+    """Those that stay whatever goes next: a set that was just made smaller still counts pods that will go, and who
+    took those for spare ones would end too many."""
+    available, ready = count([replica_set], "availableReplicas"), _ready_of(replica_set)
+    return max(0, available - max(0, ready - replicas_of(replica_set)))
+
+
+def broken_of(replica_set: Obj) -> int:
+    """How many pods it can lose and none that is available.  A ReplicaSet ends those first that are not ready; one that
+    is ready, but not for minReadySeconds yet, is to it as good as any other, and so it can be told to end that one only
+    where none is available (upstream does anyway, and then ends others, fewer than were promised being left)."""
+    size = replicas_of(replica_set)
+    return max(0, size - _ready_of(replica_set)) if count([replica_set], "availableReplicas") else size
+
+
+def _ready_of(replica_set: Obj) -> int:
+    return max(count([replica_set], "readyReplicas"), count([replica_set], "availableReplicas"))
 
 
 def _shrink_broken(old: Iterable[Obj], sizes: dict[str, int], can_go: int) -> None:
     for one in old:
-        less = min(can_go, sizes[uid_of(one)] - available_of(one))
+        less = min(can_go, broken_of(one))
         sizes[uid_of(one)] -= less
         can_go -= less
 
