@@ -17,6 +17,7 @@ from muster.node.fleet import Fleet
 from muster.rehearsal.faults_line import AFTER, BEFORE, CONFLICT, ERROR, SLOW, Line, Trouble
 from muster.store.memory import MemoryStore
 
+LEASE = Key("leases.coordination.k8s.io", "kube-node-lease", "n1")
 FAIL, RETURN = ({"metadata": {"annotations": {"muster.dev/fail": value}}} for value in ("true", None))
 
 
@@ -70,6 +71,18 @@ def test_a_lease_that_could_not_be_made_is_made_later():
         await stays_ready(cluster, 200)
 
     told(story, heartbeats=False)
+
+
+@pytest.mark.parametrize("heartbeats", [True, False])
+def test_a_lease_that_is_taken_away_is_made_again(heartbeats):
+    """As the collector takes one that was made for a namesake who is gone by then."""
+    async def story(cluster, line, admin):
+        await nodes(admin, "n1")
+        await admin.delete(LEASE)
+        await stays_ready(cluster, 200)
+        assert cluster.store.get(LEASE)
+
+    told(story, heartbeats)
 
 
 def test_a_node_that_is_back_before_its_silence_was_written_stays_ready():

@@ -66,6 +66,8 @@ class Fleet:
         self._gauge = Gauge(meter, mirror, self._feel_soon) if meter is not None else None
         self._misfortunes: tuple[Misfortune, ...] = ()
         mirror.on_change(self._changed, ("pods", "nodes"))
+        if not heartbeats:
+            mirror.on_change(self._heartbeats.lease_changed, (leases.RESOURCE,))
 
     @property
     def writes(self) -> int:

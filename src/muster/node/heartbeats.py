@@ -17,6 +17,7 @@ from ..api.objects import Key, Obj, is_true, revision_of
 from ..client.client import Client
 from ..clock import Clock
 from ..control.plan import Tell
+from ..store.history import Change
 from . import leases, status
 from .agenda import Agenda
 from .hosting import Hosting
@@ -52,6 +53,13 @@ class Heartbeats:
     def fell_silent(self, machine: Machine, now: float) -> None:
         if self._spared:
             self._agenda.submit(self._leave_last_renewal, (machine, now))
+
+    def lease_changed(self, change: Change) -> None:
+        """Heard where heartbeats are spared: a lease that is taken away is made again.  The collector takes one, say,
+        that was made for a namesake who is gone by then."""
+        machine = self._machines.get(change.key.name)
+        if change.value is None and machine is not None and change.key == leases.key(machine.name):
+            self._agenda.set_timer(machine, "lease", leases.next_renewal(machine.uid, self._clock.now()))
 
     def beat(self, machine: Machine, now: float) -> None:
         if self._is_here(machine) and not is_failing(machine.node):

@@ -5,7 +5,8 @@ lease says for how long it is good.  Heartbeats that are due within half a secon
 of the store: a flush for each took most of an idle cluster's time.
 
 Where heartbeats are spared (heartbeats.py), a lease holds for ten years; `last_renewal` is the one that a node which
-falls silent would have made last, had it renewed every ten seconds from a moment of its own.
+falls silent would have made last, had it renewed every ten seconds from a moment of its own; `next_renewal` is when it
+would have found that its lease is gone.
 https://kubernetes.io/docs/concepts/architecture/leases/#node-heart-beats
 """
 from __future__ import annotations
@@ -14,7 +15,7 @@ from zlib import crc32
 
 from ..api.objects import Key, Obj, name_of, to_micro_time, uid_of
 
-NAMESPACE = "kube-node-lease"
+RESOURCE, NAMESPACE = "leases.coordination.k8s.io", "kube-node-lease"
 SHORTEST_S, RENEWALS_PER_S, GOOD_FOR = 10.0, 100, 4
 TOGETHER_S = 0.5
 TEN_YEARS_S = 315_360_000
@@ -30,7 +31,7 @@ def together(when: float) -> float:
 
 
 def key(node_name: str) -> Key:
-    return Key("leases.coordination.k8s.io", NAMESPACE, node_name)
+    return Key(RESOURCE, NAMESPACE, node_name)
 
 
 def renewal(nodes: int, now: float) -> Obj:
@@ -43,9 +44,18 @@ def long_renewal(now: float) -> Obj:
 
 
 def last_renewal(node_uid: str, now: float) -> Obj:
-    """The newest renewal of a node that renews every SHORTEST_S; which moment is its own, its uid says."""
+    """The newest renewal of a node that renews every SHORTEST_S."""
+    return renewal(1, now - _since_last(node_uid, now))
+
+
+def next_renewal(node_uid: str, now: float) -> float:
+    return now - _since_last(node_uid, now) + SHORTEST_S
+
+
+def _since_last(node_uid: str, now: float) -> float:
+    """Which moment of every SHORTEST_S is its own, its uid says."""
     moment = crc32(node_uid.encode()) / 2**32 * SHORTEST_S
-    return renewal(1, now - (now - moment) % SHORTEST_S)
+    return (now - moment) % SHORTEST_S
 
 
 def lease(node: Obj, renewal: Obj) -> Obj:
