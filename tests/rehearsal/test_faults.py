@@ -79,6 +79,12 @@ def test_a_misfortune_strikes_its_share_and_always_the_same_pods():
     assert not any(luck_of(uid, bad, when).pull_fails for uid in uids for when in (99, 200))
 
 
+def test_of_several_slow_pulls_the_slowest_is_felt():
+    slow = [Misfortune("slow", times=times, until=200) for times in (5, 20, 20)]
+    assert luck_of("pod", slow, 150).pull_times == 20
+    assert luck_of("pod", slow, 200).pull_times == 1
+
+
 # ------------------------------------------------------------------ on a running cluster
 
 def with_faults(faults, look, nodes=10, daemonset=True):

@@ -26,7 +26,7 @@ from ..client.mirror import Mirror
 from ..clock import Clock
 from ..control.plan import Tell
 from ..store.history import Change
-from . import admission, behaviour, life, log_stream, plan, pressure, status
+from . import admission, behaviour, leases, life, log_stream, plan, pressure, status
 from .agenda import Agenda
 from .behaviour import Behaviour
 from .gauge import Gauge

@@ -4,6 +4,7 @@
     Misfortune("crash", most=0.1, since=t, until=t + 300)      one in ten crashes, if it starts in those five minutes
     Misfortune("slow", times=10, since=t, until=t + 600)       pulls that begin then take ten times as long
 
+Where several strike a pod at once, it is the worst that it feels: twice "twenty times as long" is not 400 times.
 Whom it strikes is drawn from the pod's uid and nothing else: a pod is unlucky for as long as the misfortune lasts,
 whoever asks and however often, and no generator is drawn from.
 """
@@ -56,4 +57,4 @@ def luck_of(uid: str, misfortunes: Sequence[Misfortune], now: float) -> Luck:
     if not struck:
         return GOOD_LUCK
     return Luck(any(one.what == "pull" for one in struck), any(one.what == "crash" for one in struck),
-                math.prod(one.times for one in struck if one.what == "slow"))
+                max((one.times for one in struck if one.what == "slow"), default=1.0))

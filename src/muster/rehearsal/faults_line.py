@@ -2,7 +2,7 @@
 
     line = Line(clock)
     cluster = Cluster(store, clock, clients=line.client)
-    line.who                                       the account whose write is being made
+    line.writers.who                               the account whose write is being made
     line.troubles.append(Trouble("timeout after", share=0.1))
     line.hold(); line.let_go()                     watches stand still, and go on
 
@@ -27,11 +27,11 @@ from ..client.local import LocalClient
 from ..clock import Clock
 from ..server.registry import Registry
 from ..store.history import Change
+from .writers import Writers
 
 T = TypeVar("T")
 CONFLICT, ERROR, BEFORE, AFTER, SLOW = "conflict", "error", "timeout before", "timeout after", "slow"
 ALL_FLOW_S = 1.0  # after they stood still, until the watches of all resources have caught up
-STEPS = 8  # a plan is carried out in so many steps at most, each of which may be slow
 HOWS = (CONFLICT, ERROR, BEFORE, AFTER, SLOW)
 ACCOUNTS = "system:serviceaccount:kube-system:"
 NODES, MIRROR = "system:node", "system:muster"
@@ -46,10 +46,9 @@ class Trouble:
 
 class Line:
     def __init__(self, clock: Clock):
-        self.who = ""
+        self.writers = Writers(clock.now)
         self.troubles: list[Trouble] = []
         self.repeats = False
-        self._past: list[tuple[Trouble, float]] = []  # troubles that are over, and until when plans of then may go on
         self.acknowledged: Callable[[Key, int], object] = lambda key, revision: None  # told of every answered write
         self._chance = clock.fork("line")
         self._now = clock.now
@@ -76,9 +75,6 @@ class Line:
     def mend(self, trouble: Trouble) -> None:
         if trouble in self.troubles:
             self.troubles.remove(trouble)
-            now = self._now()
-            self._past = [(one, until) for one, until in self._past if until > now]
-            self._past.append((trouble, now + STEPS * trouble.longest_s))
 
     def repeat_no_more(self) -> None:
         self.repeats = False
@@ -94,14 +90,16 @@ class Line:
         return self._held_since is not None
 
     def seen_until(self) -> float:
-        """Whatever happened before this moment, every component has heard of when it decides now."""
-        now = self._now()
-        slowest = max((one.longest_s for one in self.troubles), default=0.0)
-        slowest = max([slowest, *(one.longest_s for one, until in self._past if until > now)])
-        held_since = self._held_since if self._held_since is not None else now
-        if now < self._let_go_at + ALL_FLOW_S:  # one resource after the other catches up
-            held_since = min(held_since, self._was_held_since)
-        return min(held_since, now - STEPS * slowest)
+        """Whatever happened before this moment, who writes now had heard of when it decided to."""
+        return min(self.writers.began(), self.missed_from())
+
+    def missed_from(self) -> float:
+        """From this moment on, who writes now may not have heard of anything when it decided to; inf: it had of all."""
+        decided = self.writers.began()
+        if self._held_since is not None and self._held_since <= decided:
+            return self._held_since
+        # One resource after the other catches up.
+        return self._was_held_since if decided < self._let_go_at + ALL_FLOW_S else math.inf
 
     async def flows(self) -> None:
         while not self._flows.is_set():
@@ -160,6 +158,10 @@ class LineClient:
 
     async def _write(self, write: Callable[[], Awaitable[T]], may_conflict: str = "") -> T:
         """`may_conflict` names the object whose writers may come into each other's way."""
+        with self._line.writers.writing(self._name):
+            return await self._written(write, may_conflict)
+
+    async def _written(self, write: Callable[[], Awaitable[T]], may_conflict: str) -> T:
         line = self._line
         trouble = None if self._trusty or not line.troubles else line.strikes()
         if trouble is not None:
@@ -168,7 +170,6 @@ class LineClient:
                 await line.some_time(trouble)
             if error is not None and trouble.how != AFTER:
                 raise error
-        line.who = self._name
         done = await write()
         if trouble is not None and trouble.how == AFTER:
             await line.some_time(trouble)

@@ -1,6 +1,7 @@
 """What must hold at every moment of every history: the laws, checked after each change.
 
-    laws = Laws(store.history, clock.now, who=lambda: line.who, seen_until=line.seen_until)
+    laws = Laws(store.history, clock.now, who=lambda: line.writers.who, seen_until=line.seen_until,
+                missed_from=line.missed_from)
     ...
     laws.broken       [Broken(at, law, about, text, before)], in order
 
@@ -9,13 +10,15 @@ law that is broken is noted, never raised: an exception would end up in the task
 not grow with the cluster.
 
 Decisions are made on what was seen a moment before.  So what happened by itself after `seen_until()` is not held
-against a decision, whereas what the controller did itself always is: it reads its own writes.
+against a decision, whereas what the controller did itself always is: it reads its own writes, unless watches stand
+still (`missed_from()`).  A write may come long after the decision to make it: `seen_until()` is about the decision.
 `who()` is the account that is writing while a change is heard (faults_line.py knows it).
 """
 from __future__ import annotations
 
 import hashlib
 import heapq
+import math
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -64,9 +67,10 @@ class Law(Protocol):
 
 class Laws:
     def __init__(self, history: History, now: Callable[[], float], *, who: Callable[[], str] = lambda: "",
-                 seen_until: Callable[[], float] | None = None, keep_values: bool = False):
+                 seen_until: Callable[[], float] | None = None, missed_from: Callable[[], float] = lambda: math.inf,
+                 keep_values: bool = False):
         """`keep_values`: also that no stored value is ever changed in place; it costs a digest a change."""
-        self.now, self.who, self.seen_until = now, who, seen_until or now
+        self.now, self.who, self.seen_until, self.missed_from = now, who, seen_until or now, missed_from
         self.scene = Scene()
         self.broken: list[Broken] = []
         self.count = 0  # of all that were broken, also beyond those that are remembered
@@ -107,8 +111,8 @@ class Laws:
         return when is not None and when >= self.seen_until()
 
     def is_hidden(self, when: float | None) -> bool:
-        """Did it happen while the line was bad, so that even who did it may not know that it is done?"""
-        return when is not None and self.now() > self.seen_until() <= when
+        """Did it happen while watches stood still, so that even who did it may not know that it is done?"""
+        return when is not None and when >= self.missed_from()
 
     def acknowledged(self, key: Key, revision: int) -> None:
         """A write was answered with this revision: it is kept, unless something later took its place."""

@@ -146,7 +146,7 @@ class Measure:
     # ---- hearing
 
     def _hear(self, changes: Sequence[Change]) -> None:
-        now, who = self._now(), self._world.who
+        now, who = self._now(), self._world.writers.who
         for change in changes:
             value = change.value
             self._hash.update(b"%d %s " % (change.revision, str(change.key).encode()))

@@ -66,7 +66,8 @@ class _Run:
             recording = self._record(world, clock)
             measure = Measure(world)
             watched = self._whole and len(measure.nodes) <= MOST_NODES_WATCHED
-            laws = Laws(world.store.history, clock.now, who=lambda: world.who) if watched else None
+            laws = Laws(world.store.history, clock.now, who=lambda: world.writers.who,
+                        seen_until=world.writers.began) if watched else None
             measure.begin()
 
             story = asyncio.create_task(self._happen(world, measure, clock))

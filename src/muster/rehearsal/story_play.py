@@ -87,8 +87,9 @@ class _Play:
     async def run(self, clock: Clock) -> Ending:
         self._clock, self._store, self._line = clock, MemoryStore(), Line(clock)
         self._began = clock.now()
-        self._laws = laws = Laws(self._store.history, clock.now, who=lambda: self._line.who,
-                                 seen_until=self._line.seen_until, keep_values=True)
+        self._laws = laws = Laws(self._store.history, clock.now, who=lambda: self._line.writers.who,
+                                 seen_until=self._line.seen_until, missed_from=self._line.missed_from,
+                                 keep_values=True)
         self._line.acknowledged = laws.acknowledged
         complaints = _Complaints(laws)
         logging.getLogger("muster").addHandler(complaints)

@@ -6,7 +6,7 @@
 Objects are never changed in place, so a state costs nothing to start from again: every run of every alternative
 begins on the very same one.  Three things differ from the cluster that `muster up` serves, and no decision does:
 events are counted where they would be written (`Counted`), nodes spare their heartbeats (node/heartbeats.py), and every
-client signs what it does (`world.who`), so that it can be told who ended a pod.
+client signs what it does (`world.writers.who`), so that it can be told who ended a pod.
 """
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ from ..node.behaviour import USUAL, Behaviour
 from ..node.fleet import Fleet
 from ..store.history import Snapshot
 from ..store.memory import MemoryStore
+from .writers import Writers
 
 KEPT_CHANGES = 5_000  # of a resource: nobody in a rehearsal is far behind
 ADMIN = "kubernetes-admin"
@@ -82,10 +83,8 @@ class Counted(Recorder):
 
 
 class World(Cluster):
-    """`who` is the account whose write began last: with a store in memory no other one comes in between."""
-
     def __init__(self, store: MemoryStore, clock: Clock, behaviour: Behaviour = USUAL, *, events: bool = False):
-        self.who = ""
+        self.writers = Writers(clock.now)
         self.told: list[Callable[[Tell], None]] = []  # who hears of events
         self._writes_events = events
         super().__init__(store, clock, make_fleet=partial(
@@ -132,27 +131,27 @@ class _Heard(Recorder):
 class Signed(LocalClient):
     def __init__(self, world: World, user: str):
         super().__init__(world.registry, user)
-        self._world, self._name = world, _short(user)
+        self._writing, self._name = world.writers.writing, _short(user)
 
     async def create(self, obj: Obj, *, subresource: str = "") -> Obj:
-        self._world.who = self._name
-        return await super().create(obj, subresource=subresource)
+        with self._writing(self._name):
+            return await super().create(obj, subresource=subresource)
 
     async def replace(self, obj: Obj, *, subresource: str = "") -> Obj:
-        self._world.who = self._name
-        return await super().replace(obj, subresource=subresource)
+        with self._writing(self._name):
+            return await super().replace(obj, subresource=subresource)
 
     async def patch(self, key: Key, patch: Any, **more: Any) -> Obj:
-        self._world.who = self._name
-        return await super().patch(key, patch, **more)
+        with self._writing(self._name):
+            return await super().patch(key, patch, **more)
 
     async def set_status(self, key: Key, uid: str, status: Obj) -> Obj:
-        self._world.who = self._name
-        return await super().set_status(key, uid, status)
+        with self._writing(self._name):
+            return await super().set_status(key, uid, status)
 
     async def delete(self, key: Key, **more: Any) -> int:
-        self._world.who = self._name
-        return await super().delete(key, **more)
+        with self._writing(self._name):
+            return await super().delete(key, **more)
 
 
 @lru_cache(maxsize=256)
