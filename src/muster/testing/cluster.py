@@ -33,7 +33,7 @@ __all__ = ["Cluster", "KubectlFailed", "KubectlNotFound", "NotYet"]
 
 DEFAULT_NODES = 3
 PATIENCE_S = 60.0
-QUICK = {"pull": "0s", "start": "0s", "ready": "0s", "stop": "0s"}
+QUICK = {"pull": "0s", "start": "0s", "ready": "0s", "task": "0s", "stop": "0s"}
 ADMIN = "kubernetes-admin"
 
 Holds = Callable[[Any], Any]
