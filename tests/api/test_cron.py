@@ -72,7 +72,7 @@ def test_no_such_day():
     pytest.param("a * * * *", 'failed to parse int from a: strconv.Atoi: parsing "a": invalid syntax', id="a word"),
     pytest.param("@often", "unrecognized descriptor: @often", id="descriptor"),
     pytest.param("@every x", 'failed to parse duration @every x: time: invalid duration "x"', id="duration"),
-    pytest.param("TZ=Nowhere/X 0 0 * * *", "unknown time zone Nowhere/X", id="zone"),
+    pytest.param("TZ=Nowhere/X 0 0 * * *", "provided bad location Nowhere/X: unknown time zone Nowhere/X", id="zone"),
 ])
 def test_complaints(schedule, complaint):
     with pytest.raises(ValueError) as raised:

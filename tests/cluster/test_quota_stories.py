@@ -169,3 +169,35 @@ def test_law_what_is_shown_is_what_a_full_count_finds(seed: int):
                 add(total, usage(resource, obj))
         assert used(world) == {name: str(total[name]) for name in sorted(hard)}
     told(story, seed=seed)
+
+
+def test_a_member_whose_claim_is_refused_waits_for_it():
+    """Upstream makes no pod without its claims; nobody is left behind that waits for what it will not get."""
+    async def story(world: World) -> None:
+        await world.admin.create(a_node("n1", **QUICK))
+        await world.admin.create(a_quota(persistentvolumeclaims="1"))
+        labels = {"app": "db"}
+        claims = [{"metadata": {"name": name}, "spec": {"accessModes": ["ReadWriteOnce"], "resources": {
+            "requests": {"storage": "1Gi"}}}} for name in ("data", "wal")]
+        await world.admin.create({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "db", "namespace": "default"},
+                                  "spec": {"serviceName": "db", "selector": {"matchLabels": labels}, "template": {
+                                      "metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "db:1"}]}},
+                                      "volumeClaimTemplates": claims}})
+        await asyncio.sleep(20)
+        no = ('persistentvolumeclaims "wal-db-0" is forbidden: exceeded quota: q, requested: persistentvolumeclaims=1, '
+              "used: persistentvolumeclaims=1, limited: persistentvolumeclaims=1")
+        assert not found(world, "pods")
+        assert {one["message"] for one in found(world, "events") if one["reason"] == "FailedCreate"} == {
+            f"create Claim wal-db-0 for Pod db-0 in StatefulSet db failed error: {no}",
+            f"create Pod db-0 in StatefulSet db failed error: failed to create PVC wal-db-0: {no}"}
+
+        await world.admin.patch(Key("resourcequotas", "default", "q"), {"spec": {"hard": {"persistentvolumeclaims": "2"}}})
+        await asyncio.sleep(90)
+        (pod,) = found(world, "pods")
+        assert pod["status"]["phase"] == "Running"
+        await world.admin.patch(Key("statefulsets.apps", "default", "db"), {"spec": {
+            "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Delete"}}})
+        await asyncio.sleep(5)
+        assert [(one["message"], one.get("count")) for one in found(world, "events") if one["reason"] == "SuccessfulUpdate"] == [
+            ("update Pod db-0 in StatefulSet db successful", 1)]
+    told(story)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from muster.api.errors import Conflict, Unavailable
+from muster.api.errors import Conflict, Forbidden, Unavailable
 from muster.api.kinds.built_in import BUILT_IN
 from muster.api.kinds.catalogue import Kinds
 from muster.api.objects import Key, Obj, name_of, uid_of
@@ -191,6 +191,43 @@ def test_a_plan_may_say_what_to_write_instead_of_the_rest_where_something_is_ref
         await bench.client.create(a_map("first"))
         await asyncio.sleep(.05)
         assert (await bench.client.get(key("first")))["data"] == {"seen": "no room"}
+
+    play(only("first", plan), story)
+
+
+def test_what_is_needed_first_is_made_first_and_nothing_without_it():
+    def plan(obj, now):
+        return Plan([Create(a_map("pod"), tell=obj, first=(Create(a_map("claim-a")), Create(a_map("claim-b"))))])
+
+    async def story(bench):
+        wrapped = refusing(bench, lambda verb, name: Forbidden("no") if (verb, name) == ("create", "claim-a") else None)
+        await bench.client.create(a_map("first"))
+        await asyncio.sleep(.05)
+        assert wrapped.asked == ["create claim-a", "create claim-b"], "all that is needed, and then not what needs it"
+        assert [(one.reason, one.message) for one in bench.told] == [
+            ("FailedCreate", "Error creating: failed to create PVC claim-a: no")]
+        bench.runtime._client = bench.client
+        await bench.client.delete(key("claim-b"))
+        await asyncio.sleep(1)
+        assert sorted(bench.there()) == ["claim-a", "claim-b", "first", "pod"]
+
+    play(only("first", plan), story)
+
+
+def test_a_change_of_scale_that_is_refused_is_told_instead():
+    """All that follows would say that it was done."""
+    def plan(obj, now):
+        status = Patch(key("first"), uid_of(obj), {"data": {"said": "scaled"}})
+        instead = [Patch(key("first"), uid_of(obj), {"data": {"said": "not scaled"}})]
+        return Plan([Patch(key("second"), "", {"spec": {"replicas": 2}}, subresource="scale"), status],
+                    otherwise=lambda why: [*instead, Tell(obj, "Warning", "FailedRescale", why)])
+
+    async def story(bench):
+        refusing(bench, lambda verb, name: Forbidden("no") if name == "second" else None)
+        await bench.client.create(a_map("first"))
+        await asyncio.sleep(.05)
+        assert (await bench.client.get(key("first")))["data"] == {"said": "not scaled"}
+        assert (bench.told[0].reason, bench.told[0].message) == ("FailedRescale", "no")
 
     play(only("first", plan), story)
 

@@ -65,7 +65,8 @@ DUE, EARLIER = (job_name(a_cron_job(), when) for when in (NOON, NOON - HOUR))
     pytest.param(a_cron_job(made=NOON - 5 * HOUR), [], NOON + 1, f"+{DUE}", id="the latest of those missed"),
     pytest.param(a_cron_job(status=running(last=NOON)), [], NOON + 1, "", id="served"),
     pytest.param(a_cron_job(suspend=True), [], NOON, "", id="suspended"),
-    pytest.param(a_cron_job(startingDeadlineSeconds=30), [], NOON + 31, "", id="too late"),
+    pytest.param(a_cron_job(startingDeadlineSeconds=30), [], NOON + 31, "", id="too late: as v1.32, nothing is said of it"),
+    pytest.param(a_cron_job(startingDeadlineSeconds=0), [], NOON, "", id="with a deadline of no time it never starts"),
     pytest.param(a_cron_job(startingDeadlineSeconds=30), [], NOON + 29, f"+{DUE}", id="late, but not too late"),
     pytest.param(a_cron_job("* * * * *", made=NOON - 3 * HOUR), [], NOON, f"TooManyMissedTimes +{DUE}", id="very many missed"),
     pytest.param(a_cron_job("* * * * *", made=NOON - 3 * HOUR, startingDeadlineSeconds=200), [], NOON, f"+{DUE}",
@@ -80,6 +81,14 @@ DUE, EARLIER = (job_name(a_cron_job(), when) for when in (NOON, NOON - HOUR))
     pytest.param(a_cron_job(status=running(BEFORE)), [a_job(NOON - HOUR, "Complete")], NOON - 1, "SawCompletedJob", id="ended"),
     pytest.param(a_cron_job(status=running(BEFORE)), [], NOON - 1, "MissingJob", id="gone"),
     pytest.param(a_cron_job(), [a_job(name="mine", scheduled=False)], NOON - 1, "UnexpectedJob", id="made by hand"),
+    pytest.param(a_cron_job("59 23 31 2 *"), [], NOON, "InvalidSchedule", id="never"),
+    pytest.param(a_cron_job("0 * * *"), [], NOON, "UnparseableSchedule", id="no schedule"),
+    pytest.param(a_cron_job(timeZone="Mars/Olympus"), [], NOON, "UnknownTimeZone", id="no time zone"),
+    pytest.param(a_cron_job("TZ=Asia/Tokyo 0 21 * * *"), [], NOON, f"UnsupportedSchedule +{DUE}", id="a zone in the schedule"),
+    pytest.param(a_cron_job("TZ=Asia/Tokyo 0 21 * * *", timeZone="UTC"), [], NOON, f"UnsupportedSchedule +{DUE}",
+                 id="a zone in the schedule counts more"),
+    pytest.param(a_cron_job("TZ=Mars/Olympus 0 * * * *"), [], NOON, "UnsupportedSchedule UnparseableSchedule",
+                 id="no time zone in the schedule"),
     pytest.param(a_cron_job(status=running()), [a_job(NOON - n * HOUR, "Complete") for n in (5, 4, 3, 2)], NOON - 1,
                  f"-{job_name(a_cron_job(), NOON - 5 * HOUR)}", id="three that succeeded are kept"),
     pytest.param(a_cron_job(status=running()), [a_job(NOON - n * HOUR, "Failed") for n in (3, 2)], NOON - 1,
@@ -89,6 +98,38 @@ DUE, EARLIER = (job_name(a_cron_job(), when) for when in (NOON, NOON - HOUR))
 ])
 def test_jobs(cron_job, jobs, now, expected):
     assert summary(plan(Observed(cron_job, jobs), now)) == expected
+
+
+@pytest.mark.parametrize("cron_job, jobs, event", [
+    pytest.param(a_cron_job("* * * * *", made=NOON - 3 * HOUR), [], "Warning: too many missed start times. Set or decrease "
+                 ".spec.startingDeadlineSeconds or check clock skew", id="TooManyMissedTimes"),
+    pytest.param(a_cron_job(status=running(BEFORE), concurrencyPolicy="Forbid"), [BEFORE], "Normal: Not starting job because "
+                 "prior execution is running and concurrency policy is Forbid", id="JobAlreadyActive"),
+    pytest.param(a_cron_job(suspend=True), [a_job(name="mine", scheduled=False)],
+                 "Warning: Saw a job that the controller did not create or forgot: mine", id="UnexpectedJob"),
+    pytest.param(a_cron_job(status=running(BEFORE), suspend=True), [a_job(NOON - HOUR, "Failed")],
+                 f"Normal: Saw completed job: {EARLIER}, condition: Failed", id="SawCompletedJob"),
+    pytest.param(a_cron_job(status=running(BEFORE), suspend=True), [], f"Normal: Active job went missing: {EARLIER}",
+                 id="MissingJob"),
+    pytest.param(a_cron_job(timeZone="Mars/Olympus"), [],
+                 'Warning: invalid timeZone: "Mars/Olympus": unknown time zone Mars/Olympus', id="UnknownTimeZone"),
+    pytest.param(a_cron_job("0 * * *"), [], 'Warning: unparseable schedule: "0 * * *" : expected exactly 5 fields, found 4: '
+                 "[0 * * *]", id="UnparseableSchedule"),
+    pytest.param(a_cron_job("59 23 31 2 *"), [], "Warning: invalid schedule: 59 23 31 2 * : time difference between two "
+                 "schedules is less than 1 second", id="InvalidSchedule"),
+    pytest.param(a_cron_job("CRON_TZ=UTC 0 3 * * *"), [], 'Warning: CRON_TZ or TZ used in schedule "CRON_TZ=UTC 0 3 * * *" is '
+                 "not officially supported, see https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/ for more "
+                 "details", id="UnsupportedSchedule"),
+])
+def test_the_words(request, cron_job, jobs, event):
+    (told,) = [one for one in plan(Observed(cron_job, jobs), NOON).actions if isinstance(one, Tell)]
+    assert (told.reason, f"{told.type}: {told.message}") == (request.node.callspec.id, event)
+
+
+def test_the_zone_of_a_schedule_is_not_the_one_that_its_job_tells_of():
+    (made,) = [one.obj for one in plan(Observed(a_cron_job("TZ=Asia/Tokyo 0 21 * * *"), []), NOON).actions
+               if isinstance(one, Create)]
+    assert made["metadata"]["annotations"][SCHEDULED_AT] == "2026-01-01T12:00:00Z"
 
 
 def test_the_job_that_is_made():

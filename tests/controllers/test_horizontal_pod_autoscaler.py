@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from muster.api.kinds.horizontal_pod_autoscaler import defaults
-from muster.api.objects import Key, to_time
+from muster.api.objects import Key, condition, to_time
 from muster.api.samples import PodSample, Used
 from muster.control.plan import Patch, SetStatus, Tell
-from muster.controllers.horizontal_pod_autoscaler import Observed, decide
+from muster.controllers.horizontal_pod_autoscaler import Observed, decide, plan
 from muster.controllers.scaling_metrics import Look, Unknown, propose
 from muster.controllers.scaling_pace import Bounds, Memory, Once, limit
 
@@ -294,6 +294,24 @@ def done(decision):
 ])
 def test_decisions(given_, scale, conditions, events):
     assert done(decide(given_, NOON)) == (scale, conditions, events)
+
+
+def test_a_target_that_may_not_be_scaled():
+    """The status keeps the number that was asked for before, and what is remembered has no change of it."""
+    given_ = seen(autoscaler(behavior={}), [pod(0)], [sample(1000)])
+    found = plan(given_, NOON)
+    assert given_.memories["a"].ups
+    assert found.otherwise is not None
+    instead = found.otherwise("no")
+    assert not given_.memories["a"].ups and given_.memories["a"].recommendations
+    assert [(one.reason, one.message) for one in instead if isinstance(one, Tell)] == [
+        ("FailedRescale", "New size: 2; reason: cpu resource utilization (percentage of request) above target; error: no")]
+    (status,) = [one.status for one in instead if isinstance(one, SetStatus)]
+    able = condition({"status": status}, "AbleToScale")
+    assert (able["status"], able["reason"], able["message"]) == (
+        "False", "FailedUpdateScale", "the HPA controller was unable to update the target scale: no")
+    assert (status["currentReplicas"], status["desiredReplicas"]) == (1, 0) and "lastScaleTime" not in status
+    assert not any(isinstance(one, Patch) for one in instead)
 
 
 def test_it_looks_every_fifteen_seconds_and_first_after_as_long():

@@ -95,7 +95,11 @@ def read(text: str) -> Schedule:
         raise ValueError("empty spec string")
     if text.startswith(("TZ=", "CRON_TZ=")):
         zone, _, text = text.partition(" ")
-        zone_of(zone.partition("=")[2])
+        name = zone.partition("=")[2]
+        try:
+            zone_of(name)
+        except ValueError as complaint:
+            raise ValueError(f"provided bad location {name}: {complaint}") from None
         text = text.strip()
     if text.startswith("@"):
         return _short(text)

@@ -1,7 +1,8 @@
 """What a controller may decide to do.  Values only: nothing here acts.
 
 A plan is carried out in this order: deletions together, then creations in slow-start batches of 1, 2, 4, ...
-(so that a bad template fails once and not a thousand times), then the rest, whatever failed before.
+(so that a bad template fails once and not a thousand times), then changes of scale, then the rest, whatever failed
+before.
 """
 from __future__ import annotations
 
@@ -16,6 +17,7 @@ from ..api.objects import Key, Obj
 class Create:
     obj: Obj  # with metadata.generateName or name
     tell: Obj | None = None  # say so in an event about this object: "Created pod: x" or "Error creating: ..."
+    first: tuple[Create, ...] = ()  # made before: it is not made where one of these can not be
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class Patch:
     patch: Any
     how: Literal["merge", "json", "strategic"] = "merge"
     subresource: str = ""
+    tell: Obj | None = None  # a StatefulSet, which says what it changes of its pods
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,8 @@ class Plan:
     actions: list[Action] = field(default_factory=list)
     wake_at: float | None = None  # Unix seconds: look again then, even if nothing changes
     size: int = 1  # how many objects were looked at; the runtime paces large looks
-    # Where a creation or deletion was refused, with its error's text: what to do in the place of all that follows.
+    # Where a creation, a deletion or a change of scale was refused, with its error's text: what to do in the place of
+    # all that follows.
     otherwise: Callable[[str], list[Action]] | None = None
 
 

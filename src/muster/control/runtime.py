@@ -149,7 +149,9 @@ class Runtime:
         """Acts; notes in `written` the last revision written of each resource.  Raises the first error."""
         creations: list[Action] = [action for action in plan.actions if isinstance(action, Create)]
         deletions: list[Action] = [action for action in plan.actions if isinstance(action, Delete)]
-        rest: list[Action] = [action for action in plan.actions if not isinstance(action, Create | Delete)]
+        scales: list[Action] = [action for action in plan.actions if _is_scale(action)]
+        rest: list[Action] = [action for action in plan.actions
+                              if not isinstance(action, Create | Delete) and not _is_scale(action)]
         errors: list[ApiError] = []
         while deletions:  # first, and come what may: what can not be made must not keep others from going
             batch, deletions = deletions[:BATCH], deletions[BATCH:]
@@ -160,6 +162,8 @@ class Runtime:
             refused = await self._together(batch, written)
             size = min(2 * size, BATCH)
         errors += refused
+        if scales:
+            errors += await self._together(scales, written)
         if errors and plan.otherwise is not None:
             rest = plan.otherwise(str(errors[0]))
         while rest:
@@ -201,10 +205,8 @@ class Runtime:
                 await self._bind(action, written)
             case SetStatus(key, uid, status):
                 self._note(written, await client.set_status(key, uid, status))
-            case Patch(key, uid, patch, how, subresource):
-                bound = _only(uid, patch, how)
-                done = await client.patch(key, bound, how=how, subresource=subresource)
-                self._note(written, done, key.resource)  # a Scale that comes back is at its owner's revision
+            case Patch():
+                await self._patch(action, written)
             case Replace(obj, subresource):
                 done = await client.replace(obj, subresource=subresource)
                 self._note(written, done)
@@ -222,14 +224,42 @@ class Runtime:
     async def _create(self, action: Create, written: dict[str, int]) -> None:
         obj, about = action.obj, action.tell
         try:
+            await self._create_first(action.first, written)
             done = await self._client.create(obj)
         except ApiError as error:
-            if about is not None and not _namespace_is_ending(error):
-                self._tell(telling.refused("create", about, obj["kind"], name_of(obj), error))
+            if not _namespace_is_ending(error):
+                self._tell_refused("create", about, obj["kind"], name_of(obj), error)
             raise
         self._note(written, done)
         if about is not None:
             self._tell(telling.done("create", about, done["kind"], name_of(done)))
+
+    async def _create_first(self, needed: Iterable[Create], written: dict[str, int]) -> None:
+        failed: list[tuple[str, ApiError]] = []
+        for one in needed:
+            try:
+                await self._act(one, written)
+            except ApiError as error:
+                failed.append((name_of(one.obj), error))
+        if failed:
+            _, first = failed[0]
+            raise type(first)(telling.lacking(failed), details=first.details)
+
+    async def _patch(self, action: Patch, written: dict[str, int]) -> None:
+        key, about = action.key, action.tell
+        bound = _only(action.uid, action.patch, action.how)
+        try:
+            done = await self._client.patch(key, bound, how=action.how, subresource=action.subresource)
+        except ApiError as error:
+            self._tell_refused("update", about, self._kinds.resource(key.resource).name, key.name, error)
+            raise
+        self._note(written, done, key.resource)  # a Scale that comes back is at its owner's revision
+        if about is not None:
+            self._tell(telling.done("update", about, done["kind"], key.name))
+
+    def _tell_refused(self, verb: telling.Verb, about: Obj | None, kind: str, name: str, error: ApiError) -> None:
+        if about is not None and (said := telling.refused(verb, about, kind, name, error)) is not None:
+            self._tell(said)
 
     async def _bind(self, action: Bind, written: dict[str, int]) -> None:
         key, about = action.key, action.tell
@@ -262,8 +292,7 @@ class Runtime:
         except (NotFound, Conflict):
             return  # gone already, or a namesake stands there: either way the one we meant is gone
         except ApiError as error:
-            if about is not None:
-                self._tell(telling.refused("delete", about, self._kinds.resource(key.resource).name, key.name, error))
+            self._tell_refused("delete", about, self._kinds.resource(key.resource).name, key.name, error)
             raise
         written[key.resource] = max(written.get(key.resource, 0), revision)
         if about is not None:
@@ -277,6 +306,10 @@ class Runtime:
         except NotFound:
             return False
         return not uid or uid_of(found) == uid
+
+
+def _is_scale(action: Action) -> bool:
+    return isinstance(action, Patch) and action.subresource == "scale"
 
 
 def _namespace_is_ending(error: ApiError) -> bool:

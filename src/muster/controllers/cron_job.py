@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
-from email.utils import format_datetime
 
 from ..api import cron
+from ..api.go_text import quoted
 from ..api.objects import (
     Key,
     Obj,
@@ -36,10 +36,12 @@ from ..control.dependents import owner_of
 from ..control.plan import Action, Create, Delete, Plan, SetStatus, Tell
 from ..control.runtime import Controller
 from ..store.history import Change
-from .cron_schedule import Due, due
+from .cron_schedule import Due, Never, due
 from .job import RESOURCE as JOBS
 
 RESOURCE = "cronjobs.batch"
+_UNSUPPORTED = ("CRON_TZ or TZ used in schedule {} is not officially supported, see "
+                "https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/ for more details")
 SCHEDULED_AT = "batch.kubernetes.io/cronjob-scheduled-timestamp"
 
 
@@ -169,37 +171,42 @@ def _end(cron_job: Obj, job: Obj) -> Delete:
 # ------------------------------------------------------------------ its schedule
 
 def _schedule(cron_job: Obj, children: Children, jobs: Sequence[Obj], now: float) -> tuple[list[Action], float | None]:
-    spec = cron_job["spec"]
+    spec, text = cron_job["spec"], cron_job["spec"]["schedule"]
     try:
-        zone = cron.zone_of(spec.get("timeZone") or cron.zone_in(spec["schedule"]))
+        zone = cron.zone_of(spec.get("timeZone"))
     except ValueError as complaint:
-        return [Tell(cron_job, "Warning", "UnknownTimeZone",
-                     f'invalid timeZone: "{spec.get("timeZone")}": {complaint}')], None
+        return [_warned(cron_job, "UnknownTimeZone", f'invalid timeZone: "{spec["timeZone"]}": {complaint}')], None
     if spec.get("suspend"):
         return [], None
+    said: list[Action] = []
+    if "TZ" in text:  # it was made by an older server, or comes from a dump
+        said.append(_warned(cron_job, "UnsupportedSchedule", _UNSUPPORTED.format(quoted(text))))
     try:
-        schedule = cron.read(spec["schedule"])
+        schedule = cron.read(text)
     except ValueError as complaint:
-        return [Tell(cron_job, "Warning", "UnparseableSchedule",
-                     f'unparseable schedule: "{spec["schedule"]}" : {complaint}')], None
+        why = f"unparseable schedule: {quoted(text)} : {complaint}"
+        return [*said, _warned(cron_job, "UnparseableSchedule", why)], None
+    clock = cron.zone_of(cron.zone_in(text)) if "TZ" in text else zone
     last, deadline = children.status.get("lastScheduleTime"), spec.get("startingDeadlineSeconds")
     born = from_time(cron_job["metadata"]["creationTimestamp"])
-    found = due(schedule, zone, from_time(last) if last else born, deadline, now)
-    said: list[Action] = []
+    try:
+        found = due(schedule, clock, from_time(last) if last else born, deadline, now)
+    except Never as complaint:
+        return [*said, _warned(cron_job, "InvalidSchedule", f"invalid schedule: {text} : {complaint}")], None
     if found.too_many:
-        said.append(Tell(cron_job, "Warning", "TooManyMissedTimes", "too many missed start times. Set or decrease "
-                         ".spec.startingDeadlineSeconds or check clock skew"))
-    return said + _start(cron_job, children, jobs, found, zone, now), found.next_at
+        said.append(_warned(cron_job, "TooManyMissedTimes", "too many missed start times. Set or decrease "
+                            ".spec.startingDeadlineSeconds or check clock skew"))
+    return said + _start(cron_job, children, jobs, found, zone), found.next_at
 
 
-def _start(cron_job: Obj, children: Children, jobs: Sequence[Obj], found: Due, zone: tzinfo,
-           now: float) -> list[Action]:
+def _warned(cron_job: Obj, reason: str, message: str) -> Tell:
+    return Tell(cron_job, "Warning", reason, message)
+
+
+def _start(cron_job: Obj, children: Children, jobs: Sequence[Obj], found: Due, zone: tzinfo) -> list[Action]:
     if found.time is None:
         return []
-    spec, deadline = cron_job["spec"], cron_job["spec"].get("startingDeadlineSeconds")
-    if deadline is not None and found.time + deadline < now:
-        when = format_datetime(datetime.fromtimestamp(found.time, cron.zone_of(None)))
-        return [Tell(cron_job, "Warning", "MissSchedule", f"Missed scheduled time to start a job: {when}")]
+    spec = cron_job["spec"]
     name = job_name(cron_job, found.time)
     if any(name_of(job) == name for job in jobs):
         return []

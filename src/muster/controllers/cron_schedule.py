@@ -20,15 +20,30 @@ class Due(NamedTuple):
     too_many: bool = False
 
 
+class Never(ValueError):
+    """A schedule that reads well, and has no time: the 31st of February."""
+
+    def __init__(self) -> None:
+        super().__init__("time difference between two schedules is less than 1 second")  # upstream's words
+
+
 def due(schedule: Schedule, zone: tzinfo, served_until: float, deadline_s: int | None, now: float) -> Due:
-    """`served_until`: the last time that was served, or when the CronJob was made."""
+    """`served_until`: the last time that was served, or when the CronJob was made.
+
+    A time that came before the deadline is not looked at, so that nobody is told of it: v1.32 has words for one that
+    was missed so (MissSchedule), and never says them (https://github.com/kubernetes/kubernetes/issues/111223).
+    """
     next_at = schedule.next_after(now, zone)
     earliest = served_until if deadline_s is None else max(served_until, now - deadline_s)
     first = schedule.next_after(earliest, zone)
-    if first is None or first > now:
+    if first is None:
+        raise Never
+    if first > now:
         return Due(None, next_at)
     second = schedule.next_after(first, zone)
-    if second is None or second > now:
+    if second is None:
+        raise Never
+    if second > now:
         return Due(first, next_at)
     apart = max(1.0, second - first)
     missed = (now - first) // apart + 1

@@ -11,8 +11,9 @@ https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/
 """
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from ..api.kinds.catalogue import Kinds
 from ..api.kinds.horizontal_pod_autoscaler import RESOURCE
@@ -59,6 +60,7 @@ class Observed:
 class Decision:
     plan: Plan
     memory: Memory
+    unscaled: Memory = Memory()  # what is remembered where the target's scale could not be changed
 
 
 # ------------------------------------------------------------------ looking
@@ -133,7 +135,14 @@ def _target_of(autoscaler: Obj) -> tuple[str, str]:
 def plan(seen: Observed, now: float) -> Plan:
     decision = decide(seen, now)
     seen.memories.keep(uid_of(seen.autoscaler), decision.memory)
-    return decision.plan
+    instead = decision.plan.otherwise
+    if instead is None:
+        return decision.plan
+
+    def refused(why: str) -> list[Action]:
+        seen.memories.keep(uid_of(seen.autoscaler), decision.unscaled)
+        return instead(why)
+    return replace(decision.plan, otherwise=refused)
 
 
 def decide(seen: Observed, now: float) -> Decision:
@@ -144,7 +153,8 @@ def decide(seen: Observed, now: float) -> Decision:
     memory = replace(memory, next_look=now + PERIOD_S)
     turn = _Turn(seen, now)
     memory = turn.go(memory)
-    return Decision(Plan(turn.actions(), wake_at=memory.next_look, size=1 + len(seen.look.pods)), memory)
+    size = 1 + len(seen.look.pods)
+    return Decision(Plan(turn.actions(), memory.next_look, size, turn.instead), memory, turn.unscaled)
 
 
 class _Turn:
@@ -155,6 +165,8 @@ class _Turn:
         self.status: Obj = seen.autoscaler.get("status") or {}
         self.tells: list[Tell] = []
         self.wanted: int | None = None  # replicas to be asked for
+        self.instead: Callable[[str], list[Action]] | None = None  # of what follows, where they are refused
+        self.unscaled = Memory()
 
     def actions(self) -> list[Action]:
         autoscaler, key = self.seen.autoscaler, self.seen.key
@@ -212,7 +224,8 @@ class _Turn:
         return self._rescale(memory, current, limited.replicas, reason, told)
 
     def _rescale(self, memory: Memory, current: int, wanted: int, reason: str, told: list[Obj]) -> Memory:
-        self.wanted = wanted
+        self.wanted, self.unscaled = wanted, memory
+        self.instead = partial(self._not_rescaled, self.status, list(self.tells), current, wanted, reason, told)
         self._say(("AbleToScale", "True", "SucceededRescale",
                    f"the HPA controller was able to update the target scale to {wanted}"))
         self._tell("Normal", "SuccessfulRescale", f"New size: {wanted}; reason: {reason}")
@@ -221,6 +234,15 @@ class _Turn:
         if self.seen.autoscaler["spec"].get("behavior") is None:
             return memory
         return memory.scaled(self.now, current, wanted)
+
+    def _not_rescaled(self, status: Obj, tells: list[Tell], current: int, wanted: int, reason: str, told: list[Obj],
+                      why: str) -> list[Action]:
+        self.status, self.tells, self.wanted = status, tells, None
+        self._tell("Warning", "FailedRescale", f"New size: {wanted}; reason: {reason}; error: {why}")
+        self._say(("AbleToScale", "False", "FailedUpdateScale",
+                   f"the HPA controller was unable to update the target scale: {why}"))
+        self._count(current, at(status, "desiredReplicas", 0), told)
+        return self.actions()
 
     # Metrics
 

@@ -140,8 +140,8 @@ def _steps(seen: Observed, pods: Sequence[Obj], rules: Rules, past: History, now
         pod = new_pod(stateful_set, template, revision, ordinal)
         name = name_of(pod)
         if name not in seen.taken and not stateful_set_claims.is_leaving(stateful_set, name, seen.claims):
-            actions += stateful_set_claims.missing_claims(stateful_set, name, seen.claims)
-            actions.append(Create(pod, tell=stateful_set))
+            claims = stateful_set_claims.missing_claims(stateful_set, name, seen.claims)
+            actions.append(Create(pod, tell=stateful_set, first=tuple(claims)))
     return actions
 
 
@@ -163,7 +163,7 @@ def _named(stateful_set: Obj, pods: Iterable[Obj]) -> list[Action]:
     for pod in pods:
         labels = identity(name_of(pod), ordinal_of(pod))
         if not is_deleting(pod) and not labels.items() <= labels_of(pod).items():
-            actions.append(Patch(_key_of_pod(pod), uid_of(pod), {"metadata": {"labels": labels}}))
+            actions.append(Patch(_key_of_pod(pod), uid_of(pod), {"metadata": {"labels": labels}}, tell=stateful_set))
     return actions
 
 

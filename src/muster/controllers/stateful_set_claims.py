@@ -8,6 +8,7 @@ https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#persisten
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from ..api.objects import (
     Key,
@@ -30,8 +31,8 @@ def claim_names(stateful_set: Obj, pod_name: str) -> list[str]:
     return [f"{name_of(one)}-{pod_name}" for one in stateful_set["spec"].get("volumeClaimTemplates") or ()]
 
 
-def missing_claims(stateful_set: Obj, pod_name: str, there: Mapping[str, Obj]) -> list[Action]:
-    made: list[Action] = []
+def missing_claims(stateful_set: Obj, pod_name: str, there: Mapping[str, Obj]) -> list[Create]:
+    made: list[Create] = []
     for template in stateful_set["spec"].get("volumeClaimTemplates") or ():
         name = f"{name_of(template)}-{pod_name}"
         if name not in there:
@@ -61,6 +62,7 @@ def owned_claims(stateful_set: Obj, pods: Iterable[Obj], wanted: range, ordinals
     changes: list[Action] = []
     for pod in pods:
         condemned = ordinals[name_of(pod)] not in wanted
+        of_pod: list[Patch] = []
         for name in claim_names(stateful_set, name_of(pod)):
             claim = there.get(name)
             if claim is None or is_deleting(claim):
@@ -73,8 +75,11 @@ def owned_claims(stateful_set: Obj, pods: Iterable[Obj], wanted: range, ordinals
             others = [one for one in owners_of(claim)
                       if one["uid"] not in (uid_of(stateful_set), uid_of(pod)) and not _is_former(one, pod)]
             if owners_of(claim) != [*others, *owners]:
-                changes.append(Patch(Key(RESOURCE, namespace_of(claim), name), uid_of(claim),
-                                     {"metadata": {"ownerReferences": [*others, *owners] or None}}))
+                of_pod.append(Patch(Key(RESOURCE, namespace_of(claim), name), uid_of(claim),
+                                    {"metadata": {"ownerReferences": [*others, *owners] or None}}))
+        if of_pod and not condemned:
+            of_pod[-1] = replace(of_pod[-1], tell=stateful_set)  # once a pod, as upstream, which writes the pod too
+        changes += of_pod
     return changes
 
 
