@@ -61,6 +61,7 @@ from .controllers.token_secrets import token_secrets
 from .first_roles import first_roles
 from .node.fleet import Fleet
 from .node.meter import FleetMeter
+from .node.meters import Meters
 from .scheduler.controller import scheduler
 from .server.registry import Registry
 from .server.signing_key import SigningKey
@@ -85,12 +86,13 @@ class Cluster:
         self.schema = Schema.load()
         self.registry = Registry(store, self.kinds, self.schema, clock, signing_key=signing_key)
         self.mirror = Mirror(self.client("system:muster"), [kind.resource for kind in self.kinds.stored()])
-        self.meter = FleetMeter(self.mirror, clock, self.kinds)
+        simulated = FleetMeter(self.mirror, clock, self.kinds)
+        self.meter = Meters(simulated)
         self._recorders: list[Recorder] = []
         self.runtimes = [self._runtime(controller) for controller in self._controllers()]
         self.tell_as_kubelet = self._recorder("kubelet", KUBELET_BACKLOG)
         self.fleet = make_fleet(self.client("system:node"), self.mirror, clock, tell=self.tell_as_kubelet,
-                                meter=self.meter)
+                                meter=simulated)
 
     def client(self, user: str) -> Client:
         return self._clients(self.registry, user)

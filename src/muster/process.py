@@ -156,6 +156,8 @@ class _RealNodes:
                                                     cluster.mirror, cluster.clock, cluster.tell_as_kubelet)
         except local_nodes.Unusable as error:
             raise Unusable(str(error)) from None
+        for agent in self._nodes.agents.values():
+            cluster.meter.add(agent.name, agent.readings)
         yield
         await self._nodes.take_down()
 

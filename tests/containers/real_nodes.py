@@ -41,11 +41,12 @@ class Nodes:
         return done.stdout + done.stderr
 
     def kubectl(self, *arguments, given=None, fails=False, within_s=PATIENCE_S):
+        """`fails=None`: it may."""
         if isinstance(given, dict | list):
             given = json.dumps(given)
         done = subprocess.run([KUBECTL, *map(str, arguments)], input=given, capture_output=True, text=True,
                               timeout=within_s, env=self.environment, check=False)
-        assert (done.returncode != 0) == fails, f"kubectl {arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert fails is None or (done.returncode != 0) == fails, f"kubectl {arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout + (done.stderr if fails else "")
 
     def start(self, *arguments, **more):

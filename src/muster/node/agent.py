@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -38,6 +38,7 @@ from .pod_files import unmount
 from .pod_groups import PodGroups
 from .pod_runner import PodRunner
 from .pod_status import PHASE_OVER
+from .readings import Readings, Running
 from .reports import Found
 from .runtime_watch import RuntimeWatch
 
@@ -71,6 +72,7 @@ class Agent:
         self._version = ""  # of containerd
         self.access = PodAccess(self, clock.fork(f"commands of {name}").getrandbits(32))
         self.watch = RuntimeWatch(self)
+        self.readings = Readings(groups.cgroups, groups.node, self._running, clock.now)
         self.fleet = Fleet(client, mirror, clock, tell, hosting=self)
         mirror.on_change(self._source_changed, [one for one in _WATCHED if one in mirror.resources])
         mirror.on_change(self._volume_changed, [one for one in (VOLUMES,) if one in mirror.resources])
@@ -119,6 +121,7 @@ class Agent:
                 group.create_task(self.containerd.supervise(self.watch.relist), name=f"containerd of {self.name}")
                 group.create_task(self.watch.hear(), name=f"events of {self.name}")
                 group.create_task(self.watch.relist_for_ever(), name=f"relist of {self.name}")
+                group.create_task(self.readings.read_for_ever(), name=f"readings of {self.name}")
         finally:
             for task in list(self._tasks):
                 task.cancel()
@@ -179,6 +182,14 @@ class Agent:
                 "nodeInfo": host_facts.node_info(self._version),
             },
         }
+
+    def _running(self) -> Iterator[Running]:
+        for runner in self.runners.values():
+            group = self.groups.of(runner.pod)
+            for part, run in zip(runner.life.parts, runner.life.runs, strict=True):
+                id_ = runner.containers.id_of(part.name) if run.stage == life.RUNNING else None
+                if id_ is not None:
+                    yield Running(runner.uid, part.name, id_, f"{group}/{id_}", run.began)
 
     def allocatable(self) -> dict[str, str]:
         node = self._mirror.get(Key("nodes", "", self.name))

@@ -39,7 +39,7 @@ class FleetMeter:
         node = self._mirror.get(Key("nodes", "", pod["spec"].get("nodeName", "")))
         if node is None or not is_simulated(node) or is_failing(node):
             return None
-        began = dict(_running(pod))
+        began = dict(running_in(pod))
         if (pod.get("status") or {}).get("phase") != "Running" or not began:
             return None
         latest = max(began.values())
@@ -60,7 +60,7 @@ class FleetMeter:
 
     def used(self, pod: Obj, node: Obj, at: int | None = None) -> dict[str, Used]:
         """What each running container uses, however young it is."""
-        running = dict(_running(pod))
+        running = dict(running_in(pod))
         if not running or (pod.get("status") or {}).get("phase") in PHASE_OVER:
             return {}
         said, workload = self._said(pod)
@@ -151,7 +151,7 @@ def _ready_for(pod: Obj | None) -> str:
     return owner["uid"] if owner is not None else ""
 
 
-def _running(pod: Obj) -> Iterator[tuple[str, float]]:
+def running_in(pod: Obj) -> Iterator[tuple[str, float]]:
     """The containers that run, and since when."""
     status = pod.get("status") or {}
     for field in ("containerStatuses", "initContainerStatuses"):

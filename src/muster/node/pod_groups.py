@@ -110,6 +110,10 @@ class PodGroups:
         self.cgroups, self._tag, self._node, self._processes = cgroups, tag, node, processes
         self._shares = 0
 
+    @property
+    def node(self) -> str:
+        return of_node(self._tag, self._node)
+
     def of(self, pod: Obj) -> str:
         return of_pod(self._tag, self._node, pod)
 
