@@ -11,12 +11,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 from ..api.errors import ApiError, Gone
 from ..api.objects import Key, Obj, namespace_of, owners_of, revision_of
 from ..store.history import Change, Snapshot
 from .client import Client, Listing
+from .listeners import Changes, Listener, Listeners
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +36,9 @@ class Mirror:
         self._dependents: dict[str, dict[str, dict[Key, Obj]]] = {}  # uid -> resource -> what belongs to it
         self._on_node: dict[str, dict[Key, Obj]] = {}
         self._spaces: dict[tuple[str, str], dict[str, Obj]] = defaultdict(dict)
-        self._listeners: dict[str, list[Callable[[Change], object]]] = {resource: [] for resource in self._objects}
-        self._advanced = asyncio.Event()
+        self._listeners = Listeners(self._objects)
+        self._awaited: dict[str, list[tuple[int, asyncio.Future[None]]]] = {}  # resource -> revisions waited for
+        self._synced = asyncio.Event()
 
     @classmethod
     def of(cls, client: Client, listings: Mapping[str, Listing]) -> Mirror:
@@ -80,14 +82,14 @@ class Mirror:
 
     # How it keeps up
 
-    def on_change(self, listener: Callable[[Change], object], resources: Iterable[str] | None = None) -> None:
+    def on_change(self, listener: Listener, heard: Iterable[str | Changes] | None = None) -> None:
         """Calls `listener` for each change of these resources (None: of all), in the order they were added."""
-        for resource in self.resources if resources is None else resources:
-            self._listeners[resource].append(listener)
+        for one in self.resources if heard is None else heard:
+            self._listeners.add(listener, one)
 
-    def off_change(self, listener: Callable[[Change], object], resources: Iterable[str] | None = None) -> None:
-        for resource in self.resources if resources is None else resources:
-            self._listeners[resource].remove(listener)
+    def off_change(self, listener: Listener, heard: Iterable[str | Changes] | None = None) -> None:
+        for one in self.resources if heard is None else heard:
+            self._listeners.remove(listener, one)
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -100,14 +102,16 @@ class Mirror:
 
     async def synced(self) -> None:
         """Returns once every resource was listed."""
-        while self._unsynced:
-            await self._advanced.wait()
+        if self._unsynced:
+            await self._synced.wait()
 
     async def caught_up(self, written: Mapping[str, int]) -> None:
         """Returns once this copy has seen those revisions: read your own writes."""
         for resource, revision in written.items():
-            while self._seen.get(resource, revision) < revision:
-                await self._advanced.wait()
+            if self._seen.get(resource, revision) < revision:
+                seen = asyncio.get_running_loop().create_future()
+                self._awaited.setdefault(resource, []).append((revision, seen))
+                await seen
 
     async def _keep_up(self, resource: str) -> None:
         while True:
@@ -129,9 +133,19 @@ class Mirror:
 
     def _saw(self, resource: str, revision: int) -> None:
         self._seen[resource] = max(revision, self._seen[resource])
-        self._unsynced.pop(resource, None)
-        self._advanced.set()
-        self._advanced = asyncio.Event()
+        if self._unsynced:
+            self._unsynced.pop(resource, None)
+            if not self._unsynced:
+                self._synced.set()
+        if (awaited := self._awaited.pop(resource, None)) is not None:
+            self._tell_who_waits(resource, awaited)
+
+    def _tell_who_waits(self, resource: str, awaited: list[tuple[int, asyncio.Future[None]]]) -> None:
+        for revision, seen in awaited:
+            if revision > self._seen[resource]:
+                self._awaited.setdefault(resource, []).append((revision, seen))
+            elif not seen.done():  # or it was cancelled
+                seen.set_result(None)
 
     def _start_over(self, resource: str, listing: Listing) -> None:
         """Applies the difference between this copy and a fresh list."""
@@ -154,7 +168,7 @@ class Mirror:
             self._leave(key, old, new)
         if new is not None:
             self._enter(key, new)
-        for listener in tuple(self._listeners[key.resource]):
+        for listener in self._listeners.of(change):
             listener(change)
 
     def _leave(self, key: Key, old: Obj, new: Obj | None) -> None:

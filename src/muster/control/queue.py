@@ -7,6 +7,7 @@ over N nodes from costing N looks at N nodes.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
@@ -23,7 +24,7 @@ class Queue(Generic[K]):
         self._timers: dict[K, tuple[float, asyncio.Handle]] = {}
         self._resting: dict[K, float] = {}  # loop time before which a key is left alone
         self._forget_beyond = REMEMBERED
-        self._filled = asyncio.Event()
+        self._takers: deque[asyncio.Future[None]] = deque()  # who have nothing to do; a key calls one of them
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -41,7 +42,7 @@ class Queue(Generic[K]):
             return
         self._resting.pop(key, None)
         self._waiting[key] = None
-        self._filled.set()
+        self._call_one()
 
     def add_in(self, key: K, seconds: float) -> None:
         """Adds `key` after a while, or sooner where that was asked before."""
@@ -62,12 +63,25 @@ class Queue(Generic[K]):
 
     async def take(self) -> K:
         while not self._waiting:
-            self._filled.clear()
-            await self._filled.wait()
+            called = asyncio.get_running_loop().create_future()
+            self._takers.append(called)
+            try:
+                await called
+            except asyncio.CancelledError:
+                if called.done() and not called.cancelled():
+                    self._call_one()  # in its place
+                raise
         key = next(iter(self._waiting))
         del self._waiting[key]
         self._busy.add(key)
         return key
+
+    def _call_one(self) -> None:
+        while self._takers:
+            called = self._takers.popleft()
+            if not called.done():  # or it was cancelled
+                called.set_result(None)
+                return
 
     def done(self, key: K, pace_s: float = 0.0) -> None:
         self._busy.discard(key)

@@ -20,6 +20,7 @@ from ..api.errors import ApiError, Conflict, Forbidden, NotFound
 from ..api.kinds.catalogue import Kinds
 from ..api.objects import Key, Obj, name_of, revision_of, uid_of
 from ..client.client import Client
+from ..client.listeners import Changes, resource_of
 from ..client.mirror import Mirror
 from ..clock import Clock
 from ..store.history import Change, Snapshot
@@ -39,7 +40,7 @@ class Controller:
     """`wakes` turns a change into keys (any hashable), `observe` gathers what `plan` needs."""
 
     name: str  # as events name their source: "daemonset-controller"
-    resources: tuple[str, ...]  # what `wakes` and `observe` read in the mirror
+    resources: tuple[str | Changes, ...]  # what `wakes` and `observe` read in the mirror
     wakes: Callable[[Change, Mirror], Iterable[Any]]
     observe: Callable[[Mirror, Any], Any]
     plan: Callable[[Any, float], Plan]
@@ -88,7 +89,7 @@ class Runtime:
         """Hears nothing any more.  The one that takes its place finds all that is there, as if it came just now."""
         self._mirror.off_change(self._wake, self.controller.resources)
         anew = Runtime(controller, self._mirror, self._client, self._clock, self._kinds, self._tell)
-        for resource in controller.resources:
+        for resource in map(resource_of, controller.resources):
             for place, obj in list(self._mirror.objects(resource).items()):
                 revision = revision_of(obj)
                 anew._wake(Change(revision, Key(resource, *place), Snapshot(obj, revision), None))

@@ -31,6 +31,7 @@ from ..api.objects import (
     to_time,
     uid_of,
 )
+from ..client.listeners import Changes
 from ..client.mirror import Mirror
 from ..control.dependents import owner_of
 from ..control.plan import Action, Create, Delete, Plan, SetStatus, Tell
@@ -237,4 +238,5 @@ def _job(cron_job: Obj, name: str, when: float, zone: tzinfo) -> Obj:
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": template["spec"]}
 
 
-controller = Controller("cronjob-controller", (RESOURCE, JOBS), wakes, observe, plan)
+controller = Controller("cronjob-controller", (RESOURCE, Changes(JOBS, concerning=RESOURCE, owned_by="CronJob")),
+                        wakes, observe, plan)

@@ -29,6 +29,7 @@ from ..api.objects import (
     uid_of,
 )
 from ..api.selectors import from_label_selector
+from ..client.listeners import Changes
 from ..client.mirror import Mirror
 from ..control import owners, revisions
 from ..control.dependents import woken_by_dependent
@@ -323,5 +324,6 @@ def daemonset_controller() -> Controller:
             memories.hear(change)
         return wakes(change, mirror)
 
-    return Controller("daemonset-controller", (RESOURCE, "pods", "nodes", revisions.RESOURCE), hear,
+    own = [Changes(resource, concerning=RESOURCE, owned_by="DaemonSet") for resource in ("pods", revisions.RESOURCE)]
+    return Controller("daemonset-controller", (RESOURCE, Changes("nodes", concerning=RESOURCE), *own), hear,
                       partial(observe, memories=memories), plan, account="daemon-set-controller")

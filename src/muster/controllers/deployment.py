@@ -29,6 +29,7 @@ from ..api.objects import (
     uid_of,
 )
 from ..api.selectors import from_label_selector
+from ..client.listeners import Changes
 from ..client.mirror import Mirror
 from ..control import owners
 from ..control.dependents import owner_of, woken_by_dependent
@@ -278,4 +279,6 @@ def _is_at_rest(replica_set: Obj) -> bool:
     return not count([replica_set], "replicas") and not replicas_of(replica_set) and is_observed(replica_set)
 
 
-controller = Controller("deployment-controller", (RESOURCE, SETS, "pods"), wakes, observe, plan)
+controller = Controller("deployment-controller", (
+    RESOURCE, Changes(SETS, concerning=RESOURCE, owned_by="Deployment"),
+    Changes("pods", concerning=RESOURCE, owned_by="ReplicaSet")), wakes, observe, plan)

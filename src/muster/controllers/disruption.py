@@ -39,6 +39,7 @@ from ..api.objects import (
     uid_of,
 )
 from ..api.selectors import from_label_selector
+from ..client.listeners import Changes
 from ..client.mirror import Mirror
 from ..control.alike import selected
 from ..control.plan import Action, Plan, Replace, Tell
@@ -259,5 +260,6 @@ def _written(budget: Obj, status: Obj) -> list[Action]:
 
 def disruption_controller(kinds: Kinds) -> Controller:
     """Its events name their source as upstream's do."""
-    return Controller("controllermanager", (RESOURCE, "pods", *SCALED), wakes,
+    return Controller("controllermanager", (
+        RESOURCE, *(Changes(one, concerning=RESOURCE) for one in ("pods", *SCALED))), wakes,
                       lambda mirror, key: observe(mirror, key, kinds), plan, account="disruption-controller")

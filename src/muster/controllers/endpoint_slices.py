@@ -28,6 +28,7 @@ from ..api.objects import (
     uid_of,
     with_,
 )
+from ..client.listeners import Changes
 from ..client.mirror import Mirror
 from ..control.plan import Action, Create, Delete, Plan, Replace
 from ..control.runtime import Controller
@@ -236,5 +237,6 @@ def _end(slice_: Obj) -> Delete:
     return Delete(Key(RESOURCE, namespace_of(slice_), name_of(slice_)), uid_of(slice_))
 
 
-controller = Controller("endpoint-slice-controller", (SERVICES, "pods", "nodes", RESOURCE), wakes, observe, plan,
-                        account="endpointslice-controller")
+controller = Controller("endpoint-slice-controller", (
+    SERVICES, Changes("pods", concerning=SERVICES), Changes("nodes", concerning=SERVICES), RESOURCE),
+    wakes, observe, plan, account="endpointslice-controller")

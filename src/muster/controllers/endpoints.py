@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..api.objects import Key, Obj, annotations_of, at, is_true, labels_of, name_of, namespace_of, uid_of, without_
+from ..client.listeners import Changes
 from ..client.mirror import Mirror
 from ..control.plan import NOTHING, Create, Delete, Plan, Replace
 from ..control.runtime import Controller
@@ -154,4 +155,5 @@ def _shortened(subsets: Iterable[Obj], field: str, total: int, room: int) -> Ite
         yield {**subset, field: addresses[:share]} if share else without_(subset, field)
 
 
-controller = Controller("endpoint-controller", (SERVICES, "pods", RESOURCE), wakes, observe, plan)
+controller = Controller("endpoint-controller", (SERVICES, Changes("pods", concerning=SERVICES), RESOURCE),
+                        wakes, observe, plan)

@@ -18,6 +18,7 @@ from typing import Literal
 
 from ..api.kinds.catalogue import Kinds
 from ..api.objects import Key, Obj, finalizers_of, is_deleting, namespace_of, owners_of, uid_of
+from ..client.listeners import Changes
 from ..client.mirror import Mirror
 from ..control.plan import NOTHING, Action, Delete, Patch, Plan
 from ..control.runtime import Controller
@@ -133,7 +134,7 @@ def _without_finalizer(seen: Observed, finalizer: str) -> Patch:
 
 def garbage_collector(kinds: Kinds) -> Controller:
     """The collector for these kinds (owners of kinds that are not among them are taken to exist)."""
-    resources = tuple(kind.resource for kind in kinds.stored())
+    resources = tuple(Changes(kind.resource, status_too=False) for kind in kinds.stored())
 
     def wakes(change: Change, mirror: Mirror) -> Iterable[Key]:
         """Only what may have to be done something about: that a pod comes or goes whose owner stands is no reason."""

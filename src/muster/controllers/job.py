@@ -18,6 +18,7 @@ from itertools import islice
 
 from ..api.objects import Key, Obj, is_deleting, is_true, name_of, namespace_of, uid_of
 from ..api.selectors import from_label_selector
+from ..client.listeners import Changes
 from ..client.mirror import Mirror
 from ..control import owners
 from ..control.dependents import woken_by_dependent
@@ -186,4 +187,5 @@ def _tell(before: Obj, after: Obj, verdict: Verdict | None) -> list[Action]:
     return said
 
 
-controller = Controller("job-controller", (RESOURCE, "pods"), wakes, observe, plan)
+controller = Controller("job-controller", (RESOURCE, Changes("pods", concerning=RESOURCE, owned_by="Job")),
+                        wakes, observe, plan)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..api.objects import Key, Obj, controller_of, finalizers_of, namespace_of, uid_of
+from ..client.listeners import Changes
 from ..client.mirror import Mirror
 from ..control.plan import Plan
 from ..control.runtime import Controller
@@ -49,4 +50,5 @@ def plan(pod: Obj, now: float) -> Plan:
     return Plan([let_go(pod)])
 
 
-controller = Controller("job-orphans", ("pods", RESOURCE), wakes, observe, plan, account="job-controller")
+controller = Controller("job-orphans", (Changes("pods", owned_by="Job", status_too=False), RESOURCE),
+                        wakes, observe, plan, account="job-controller")

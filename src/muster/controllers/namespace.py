@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from ..api.kinds.catalogue import Kinds
 from ..api.objects import Key, Obj, at, is_deleting, to_time, uid_of, with_, with_condition
+from ..client.listeners import Changes
 from ..client.mirror import Mirror
 from ..control.plan import NOTHING, Action, Delete, Plan, Replace, SetStatus
 from ..control.runtime import Controller
@@ -70,4 +71,5 @@ def namespace_controller(kinds: Kinds) -> Controller:
                     for name, obj in mirror.in_namespace(resource, key.name).items()]
         return Observed(key, namespace, contents)
 
-    return Controller("namespace-controller", ("namespaces", *contained), wakes, observe, plan)
+    return Controller("namespace-controller", (
+        "namespaces", *(Changes(one, status_too=False) for one in contained)), wakes, observe, plan)

@@ -31,6 +31,7 @@ from ..api.objects import (
     uid_of,
     with_condition,
 )
+from ..client.listeners import Changes
 from ..client.mirror import Mirror
 from ..control.plan import Action, Patch, Plan, Tell
 from ..control.runtime import Controller
@@ -166,4 +167,5 @@ def _tell_status(node: Obj, status: str) -> Tell:
     return Tell(node, "Normal", status, f"Node {name_of(node)} status is now: {status}")
 
 
-controller = Controller("node-controller", ("nodes", "pods", LEASES), wakes, observe, plan, workers=32)
+controller = Controller("node-controller", ("nodes", Changes("pods", status_too=False), LEASES),
+                        wakes, observe, plan, workers=32)

@@ -31,6 +31,7 @@ from ..api.objects import (
     uid_of,
 )
 from ..api.selectors import selector_of
+from ..client.listeners import Changes
 from ..client.mirror import Mirror
 from ..control import owners
 from ..control.dependents import woken_by_dependent
@@ -159,7 +160,7 @@ def _controller(name: str, kind: str) -> Controller:
             return (change.key,)
         return woken_by_dependent(change, mirror, resource, kind)
 
-    return Controller(name, (resource, "pods"), wakes, observe, plan)
+    return Controller(name, (resource, Changes("pods", concerning=resource, owned_by=kind)), wakes, observe, plan)
 
 
 controller = _controller("replicaset-controller", "ReplicaSet")

@@ -19,6 +19,7 @@ from ..api.amounts import Amounts
 from ..api.kinds.catalogue import Kinds
 from ..api.objects import Key, Obj, at, is_deleting, name_of, namespace_of, uid_of
 from ..api.quota_ledger import RESOURCE, Account, Ledger, Version
+from ..client.listeners import Changes
 from ..client.mirror import Mirror
 from ..control.plan import Plan, SetStatus
 from ..control.runtime import Controller
@@ -110,5 +111,6 @@ def _written(used: Amounts) -> dict[str, str]:
 
 def resource_quota_controller(kinds: Kinds) -> Controller:
     """Any kind that has a namespace may be counted."""
-    resources = tuple(kind.resource for kind in kinds.stored() if kind.namespaced)
-    return Controller("resourcequota-controller", resources, wakes, observe, plan)
+    counted = (kind.resource for kind in kinds.stored() if kind.namespaced and kind.resource != RESOURCE)
+    return Controller("resourcequota-controller", (RESOURCE, *(Changes(one, concerning=RESOURCE) for one in counted)),
+                      wakes, observe, plan)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 from ..api.objects import Key, Obj, at, is_deleting, labels_of, name_of, namespace_of, uid_of
 from ..api.selectors import from_label_selector
+from ..client.listeners import Changes
 from ..client.mirror import Mirror
 from ..control import owners, revisions
 from ..control.dependents import woken_by_dependent
@@ -207,5 +208,7 @@ def _key_of_pod(pod: Obj) -> Key:
     return Key("pods", namespace_of(pod), name_of(pod))
 
 
-controller = Controller("statefulset-controller", (RESOURCE, "pods", revisions.RESOURCE, stateful_set_claims.RESOURCE),
-                        wakes, observe, plan)
+controller = Controller("statefulset-controller", (
+    RESOURCE, Changes("pods", concerning=RESOURCE),
+    Changes(revisions.RESOURCE, concerning=RESOURCE, owned_by="StatefulSet"),
+    Changes(stateful_set_claims.RESOURCE, concerning=RESOURCE)), wakes, observe, plan)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from ..api.objects import Key, Obj, at, from_time, is_deleting, name_of, namespace_of, uid_of
 from ..api.placement import NO_EXECUTE, tolerates_one
+from ..client.listeners import Changes
 from ..client.mirror import Mirror
 from ..control.disruptions import disrupted
 from ..control.plan import Action, Delete, Plan, Tell
@@ -86,4 +87,5 @@ def leaves_at(pod: Obj, taints: list[Obj], now: float) -> float:
     return first
 
 
-controller = Controller("taint-eviction-controller", ("nodes", "pods"), wakes, observe, plan, workers=16)
+controller = Controller("taint-eviction-controller", ("nodes", Changes("pods", status_too=False)),
+                        wakes, observe, plan, workers=16)

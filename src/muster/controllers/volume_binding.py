@@ -43,6 +43,7 @@ from ..api.storage import (
     suits,
     suits_reserved,
 )
+from ..client.listeners import Changes
 from ..client.mirror import Mirror
 from ..control.plan import NOTHING, Action, Create, Delete, Patch, Plan, Replace, SetStatus, Tell
 from ..control.runtime import Controller
@@ -300,5 +301,5 @@ def _key(obj: Obj, resource: str) -> Key:
     return Key(resource, namespace_of(obj), name_of(obj))
 
 
-controller = Controller("persistentvolume-controller", (CLAIMS, VOLUMES, CLASSES, "pods"), wakes, observe, plan,
-                        account="persistent-volume-binder")
+controller = Controller("persistentvolume-controller", (CLAIMS, VOLUMES, CLASSES, Changes("pods", concerning=CLAIMS)),
+                        wakes, observe, plan, account="persistent-volume-binder")
