@@ -36,7 +36,6 @@ from .controllers import (
     event_expiry,
     job,
     job_orphans,
-    node_lifecycle,
     node_pool,
     pod_garbage,
     replica_set,
@@ -55,6 +54,7 @@ from .controllers.garbage_collector import garbage_collector
 from .controllers.horizontal_pod_autoscaler import horizontal_pod_autoscaler
 from .controllers.namespace import namespace_controller
 from .controllers.node_evictions import node_evictions
+from .controllers.node_lifecycle import node_controller
 from .controllers.resource_quota import resource_quota_controller
 from .controllers.root_certificate import root_certificate
 from .controllers.token_secrets import token_secrets
@@ -114,8 +114,8 @@ class Cluster:
         yield endpoint_slice_mirroring.controller
         yield scheduler()
         yield node_pool.controller
-        yield node_lifecycle.controller
-        yield node_evictions()
+        yield node_controller(self.clock.now)
+        yield node_evictions(self.clock.now)
         yield taint_eviction.controller
         yield pod_garbage.controller
         yield disruption_controller(self.kinds)

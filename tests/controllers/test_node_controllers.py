@@ -4,6 +4,7 @@ import pytest
 from muster.api.objects import Key, to_time
 from muster.control.plan import Delete, Patch, Tell
 from muster.controllers import node_lifecycle, pod_garbage, taint_eviction
+from muster.store.history import Change, Snapshot
 
 NOW = 1_767_225_600.0
 PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure")
@@ -31,7 +32,7 @@ def node(ready="True", heard=NOW, taints=(), true=(), unschedulable=False, age=1
 
 
 def lease(renewed, duration=40):
-    return {"spec": {"renewTime": to_time(renewed), "leaseDurationSeconds": duration}}
+    return {"metadata": {}, "spec": {"renewTime": to_time(renewed), "leaseDurationSeconds": duration}}
 
 
 def pod(name="p", ready=True, tolerations=()):
@@ -61,37 +62,81 @@ ALL_UNKNOWN = dict.fromkeys(("Ready", *PRESSURES), "Unknown")
 KEYS = {"not-ready": [("not-ready", "NoSchedule")], "unreachable": [("unreachable", "NoSchedule")]}
 
 
-@pytest.mark.parametrize("seen, writes", [
-    pytest.param((node(), lease(NOW)), {}, id="well"),
-    pytest.param((node(heard=NOW - 300), lease(NOW - 10)), {}, id="the lease alone is a sign of life"),
-    pytest.param((node(heard=NOW - 49), None), {}, id="silent, within the grace period"),
-    pytest.param((node(heard=NOW - 51), lease(NOW - 51)), ALL_UNKNOWN | {"taints": KEYS["unreachable"]}, id="silent for too long"),
-    pytest.param((node(ready="False", taints=UNREACHABLE), lease(NOW)), {"taints": [("not-ready", "NoSchedule"), ("not-ready", "NoExecute")]},
-                 id="its pods were leaving: they still do"),
-    pytest.param((node(heard=NOW - 51), lease(NOW - 51, 200)), {}, id="its lease lasts longer"),
-    pytest.param((node(ready="Unknown", heard=NOW - 500, taints=UNREACHABLE), lease(NOW - 500)), {}, id="known to be lost"),
-    pytest.param((node(taints=UNREACHABLE), lease(NOW)), {"taints": []}, id="back again"),
-    pytest.param((node(ready="False"), lease(NOW)), {"taints": KEYS["not-ready"]}, id="says that it is not ready"),
-    pytest.param((node(ready="", age=1), None), {"taints": KEYS["not-ready"]}, id="new: nothing said yet"),
-    pytest.param((node(ready="", age=60), None), ALL_UNKNOWN | {"taints": KEYS["unreachable"]}, id="never said anything"),
-    pytest.param((node(true=["DiskPressure"]), lease(NOW)), {"taints": [("disk-pressure", "NoSchedule")]}, id="disk pressure"),
-    pytest.param((node(unschedulable=True), lease(NOW)), {"taints": [("unschedulable", "NoSchedule")]}, id="cordoned"),
-    pytest.param((node(taints=[taint("unschedulable", "NoSchedule")]), lease(NOW)), {"taints": []}, id="uncordoned"),
-    pytest.param((node(taints=[OWN]), lease(NOW)), {}, id="the user's taint stays"),
-    pytest.param((node(ready="False", taints=[OWN]), lease(NOW)), {"taints": [("dedicated", "NoSchedule"), *KEYS["not-ready"]]},
-                 id="beside the user's taint"),
+@pytest.mark.parametrize("seen, ago, writes", [
+    pytest.param((node(), lease(NOW)), 0, {}, id="well"),
+    pytest.param((node(heard=NOW - 300), lease(NOW - 10)), 10, {}, id="the lease alone is a sign of life"),
+    pytest.param((node(), None), 49, {}, id="silent, within the grace period"),
+    pytest.param((node(), lease(NOW)), 50, ALL_UNKNOWN | {"taints": KEYS["unreachable"]}, id="silent for too long"),
+    pytest.param((node(heard=NOW - 3600), lease(NOW - 3600)), 10, {}, id="its clock is an hour behind: it is heard of"),
+    pytest.param((node(heard=NOW + 3600), lease(NOW + 3600)), 51, ALL_UNKNOWN | {"taints": KEYS["unreachable"]},
+                 id="its clock is an hour ahead: it is lost"),
+    pytest.param((node(ready="False", taints=UNREACHABLE), lease(NOW)), 0,
+                 {"taints": [("not-ready", "NoSchedule"), ("not-ready", "NoExecute")]}, id="its pods were leaving: they still do"),
+    pytest.param((node(), lease(NOW, 200)), 51, {}, id="its lease lasts longer"),
+    pytest.param((node(ready="Unknown", taints=UNREACHABLE), lease(NOW - 500)), 500, {}, id="known to be lost"),
+    pytest.param((node(taints=UNREACHABLE), lease(NOW)), 0, {"taints": []}, id="back again"),
+    pytest.param((node(ready="False"), lease(NOW)), 0, {"taints": KEYS["not-ready"]}, id="says that it is not ready"),
+    pytest.param((node(ready=""), None), 59, {"taints": KEYS["not-ready"]}, id="new: nothing said yet"),
+    pytest.param((node(ready=""), lease(NOW)), 9, {"taints": KEYS["not-ready"]}, id="new: it renews its lease, and says no more"),
+    pytest.param((node(ready=""), None), 60, ALL_UNKNOWN | {"taints": KEYS["unreachable"]}, id="never said anything"),
+    pytest.param((node(true=["DiskPressure"]), lease(NOW)), 0, {"taints": [("disk-pressure", "NoSchedule")]}, id="disk pressure"),
+    pytest.param((node(unschedulable=True), lease(NOW)), 0, {"taints": [("unschedulable", "NoSchedule")]}, id="cordoned"),
+    pytest.param((node(taints=[taint("unschedulable", "NoSchedule")]), lease(NOW)), 0, {"taints": []}, id="uncordoned"),
+    pytest.param((node(taints=[OWN]), lease(NOW)), 0, {}, id="the user's taint stays"),
+    pytest.param((node(ready="False", taints=[OWN]), lease(NOW)), 0,
+                 {"taints": [("dedicated", "NoSchedule"), *KEYS["not-ready"]]}, id="beside the user's taint"),
 ])
-def test_a_node_is_judged(seen, writes):
-    assert summary(node_lifecycle.plan(node_lifecycle.Observed(*seen, []), NOW)) == writes
+def test_a_node_is_judged(seen, ago, writes):
+    assert summary(node_lifecycle.plan(node_lifecycle.Observed(*seen, [], NOW - ago), NOW)) == writes
 
 
-def test_looks_again_when_the_lease_would_run_out():
-    decided = node_lifecycle.plan(node_lifecycle.Observed(node(heard=NOW - 20), lease(NOW - 5), []), NOW)
+def test_looks_again_when_the_node_would_have_been_silent_for_too_long():
+    decided = node_lifecycle.plan(node_lifecycle.Observed(node(), lease(NOW + 900), [], NOW - 5), NOW)
     assert decided.wake_at == NOW - 5 + node_lifecycle.GRACE_S
 
 
+class Listener:
+    """What the controller hears of n1, each thing at a moment of its own clock."""
+
+    def __init__(self):
+        self.now, self.there = NOW, {}
+        self.last_heard = node_lifecycle.LastHeard(lambda: self.now)
+
+    def hear(self, after_s, obj):
+        self.now = NOW + after_s
+        is_node = obj is not None and obj.get("kind") == "Node"
+        resource, place = ("nodes", "") if is_node else (node_lifecycle.LEASES, node_lifecycle.LEASE_NAMESPACE)
+        old, self.there[resource] = self.there.get(resource), obj
+        snapshots = (Snapshot(one, 1) if one else None for one in (obj, old))
+        self.last_heard.hear(Change(1, Key(resource, place, "n1"), *snapshots))
+
+
+@pytest.mark.parametrize("heard, last", [
+    pytest.param([(0, node(heard=NOW - 900))], 0, id="who was just started has heard of it just now"),
+    pytest.param([(0, node()), (30, lease(NOW + 30))], 30, id="its lease is renewed"),
+    pytest.param([(0, node()), (20, lease(NOW + 7000)), (30, lease(NOW + 7010))], 30, id="its clock is ahead"),
+    pytest.param([(0, node()), (20, lease(NOW - 7000)), (30, lease(NOW - 6990))], 30, id="its clock is behind"),
+    pytest.param([(0, node()), (20, lease(NOW + 20)), (30, lease(NOW - 100))], 30, id="its clock was put back"),
+    pytest.param([(0, node()), (20, lease(NOW + 20)), (30, lease(NOW + 20, 90))], 20, id="its lease changes, and was not renewed"),
+    pytest.param([(0, node()), (10, lease(NOW, 10**9)), (5000, None)], 5000, id="its lease held until it was taken away"),
+    pytest.param([(0, node()), (10, lease(NOW, 40)), (60, None)], 10, id="its lease had run out when it was taken away"),
+    pytest.param([(0, node()), (40, node(heard=NOW - 60))], 40, id="it reports its status"),
+    pytest.param([(0, node()), (40, node(taints=[OWN]))], 0, id="somebody else writes it"),
+    pytest.param([(0, node()), (60, node("Unknown"))], 0, id="this controller writes it"),
+    pytest.param([(0, node(ready="", age=50)), (5, node(ready="", age=50, taints=[OWN]))], -50, id="it never spoke: since it was made"),
+    pytest.param([(0, node(ready="", age=50)), (5, lease(NOW + 5))], 5, id="it never spoke, but renews its lease"),
+    pytest.param([(0, node()), (30, {**lease(NOW), "metadata": {"annotations": {node_lifecycle.RENEWED_AGO: "7.5"}}})], 22.5,
+                 id="the last renewal of a simulated node"),
+])
+def test_when_a_node_was_last_heard_of(heard, last):
+    listener = Listener()
+    for after_s, obj in heard:
+        listener.hear(after_s, obj)
+    assert listener.last_heard.of("n1") == NOW + last
+
+
 def test_pods_of_a_lost_node_are_no_longer_ready():
-    seen = node_lifecycle.Observed(node(ready="False"), lease(NOW), [(key(), pod())])
+    seen = node_lifecycle.Observed(node(ready="False"), lease(NOW), [(key(), pod())], NOW)
     actions = node_lifecycle.plan(seen, NOW).actions
     patch = next(one for one in actions if isinstance(one, Patch) and one.key == key())
     assert patch.patch["status"]["conditions"][0]["status"] == "False"

@@ -33,7 +33,7 @@ def evicting(since=NOW - 5, key="unreachable"):
 
 
 def heard(*nodes, zones=None):
-    zones = zones or Zones()
+    zones = zones or Zones(lambda: NOW)
     for node in nodes:
         zones.apply(Change(1, Key("nodes", "", node["metadata"]["name"]), Snapshot(node, 1), None))
     return zones
@@ -76,6 +76,8 @@ FAR = a_node("far", "True", zone="b")
     pytest.param([*WELL, a_node("x", "")], {}, None, id="one that was never heard of"),
     pytest.param([*WELL, a_node("x", since=NOW - 2)], {}, NOW + 3, id="nobody noticed yet"),
     pytest.param([*WELL, a_node("x"), a_node("y", since=NOW - 70)], {"y": ["unreachable"]}, None, id="the first comes first"),
+    pytest.param([*WELL, a_node("x", "False", since=NOW + 3600)], {}, NOW + 5, id="its clock is an hour ahead"),
+    pytest.param([*WELL, a_node("x", "False", since=NOW - 3600)], {"x": ["not-ready"]}, None, id="its clock is an hour behind"),
     pytest.param([*WELL, a_node("x", taints=[evicting(NOW - 4)]), a_node("y")], {}, NOW + 6, id="ten seconds after the last"),
     pytest.param([*WELL, a_node("x", taints=[evicting(NOW - 10)]), a_node("y")], {"y": ["unreachable"]}, None, id="its turn"),
     pytest.param([*WELL, a_node("x", taints=[evicting(NOW - 4)]), FAR, a_node("y", zone="b")], {"y": ["unreachable"]}, None,
@@ -96,6 +98,17 @@ def test_who_has_to_leave(nodes, writes, wake_at):
     assert decided(*nodes) == (writes, wake_at)
 
 
+def test_a_clock_that_is_ahead_puts_nothing_off():
+    """What changes on it meanwhile does not make it wait anew."""
+    zoned, zones = a_node("x", "False", since=NOW + 3600), heard(*WELL)
+    changes = [(None, zoned), (zoned, {**zoned, "metadata": {**zoned["metadata"], "labels": {
+        **zoned["metadata"]["labels"], "node.kubernetes.io/exclude-disruption": ""}}})]
+    for moment, (old, new) in zip((NOW, NOW + 4), changes, strict=True):
+        zones._now = lambda moment=moment: moment
+        zones.apply(Change(1, Key("nodes", "", "x"), Snapshot(new, 1), Snapshot(old, 1) if old else None))
+    assert zones.zones["", "a"].waiting == {"x": NOW}
+
+
 def test_the_pace_can_be_another():
     nodes = [*WELL, a_node("x", taints=[evicting(NOW - 2)]), a_node("y")]
     assert decided(*nodes, pace=Pace(usual_per_s=1.0)) == ({"y": ["unreachable"]}, None)
@@ -107,7 +120,7 @@ class Zoned:
 
     def __init__(self, seed):
         self.rng = random.Random(seed)
-        self.now, self.zones = NOW, Zones()
+        self.now, self.zones = NOW, Zones(lambda: self.now)
         self.nodes = {}
         sizes = {"a": self.rng.choice([3, 6, 60]), "b": self.rng.choice([2, 8]), "c": self.rng.choice([0, 1])}
         for zone, size in sizes.items():

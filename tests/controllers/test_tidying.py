@@ -119,8 +119,20 @@ def test_every_namespace_has_the_certificate(data, does):
     assert [type(one) for one in actions] == ([does] if does else [])
 
 
-def test_events_are_dropped_an_hour_after_they_were_last_seen():
-    def event(name, seen):
-        return Key("events", "x", name), {**obj(name, kind="Event"), "lastTimestamp": to_time(seen)}
-    decided = event_expiry.plan(event_expiry.Observed([event("old", NOW - 3600), event("new", NOW - 10)]), NOW)
-    assert [one.key.name for one in decided.actions] == ["old"] and decided.wake_at == NOW + 3590
+def an_event(name, made, seen):
+    return Key("events", "x", name), {**(one := obj(name, kind="Event")), "lastTimestamp": to_time(seen),
+                                      "metadata": {**one["metadata"], "creationTimestamp": to_time(made)}}
+
+
+@pytest.mark.parametrize("made, seen, left_s", [
+    pytest.param(-3600, -3600, 0, id="an hour old"),
+    pytest.param(-9000, -3600, 0, id="seen last an hour ago"),
+    pytest.param(-9000, -10, 3590, id="seen just now"),
+    pytest.param(-60, -7200, 3540, id="told by a clock that is behind"),
+    pytest.param(-60, 7200, 3540, id="told by a clock that is ahead"),
+    pytest.param(-3600, 7200, 0, id="told by a clock that is ahead, an hour ago"),
+])
+def test_events_are_dropped_an_hour_after_they_were_last_seen(made, seen, left_s):
+    decided = event_expiry.plan(event_expiry.Observed([an_event("one", NOW + made, NOW + seen)]), NOW)
+    assert [one.key.name for one in decided.actions] == ([] if left_s else ["one"])
+    assert decided.wake_at == NOW + (left_s or event_expiry.AT_MOST_EVERY_S)

@@ -11,9 +11,19 @@ from muster.api.objects import annotations_of, condition, is_true, labels_of, na
 from muster.app import Cluster, running
 from muster.bootstrap import first_objects, node_pool
 from muster.clock import run_virtual
-from muster.node.machines import FAIL
+from muster.node.machines import FAIL, clock_skew_s
 from muster.node.misfortune import Misfortune, luck_of
-from muster.rehearsal.faults import Amount, NodeLoss, SlowPulls, StartFailure, carry_out, parse_fail, parse_kill_node
+from muster.rehearsal.faults import (
+    Amount,
+    ClockSkew,
+    NodeLoss,
+    SlowPulls,
+    StartFailure,
+    carry_out,
+    parse_fail,
+    parse_kill_node,
+    parse_skew,
+)
 from muster.store.memory import MemoryStore
 
 
@@ -36,7 +46,26 @@ def test_failing_starts_as_they_are_written(text, failure):
     assert parse_fail(text) == failure
 
 
+@pytest.mark.parametrize(("text", "skew"), [
+    ("2=90s", ClockSkew(Amount(2), 90, 90)),
+    ("3%=-2m..2m", ClockSkew(Amount(share=.03), -120, 120)),
+    ("1=+1h@10m", ClockSkew(Amount(1), 3600, 3600, 600, 600)),
+    (" 10% = -1m30s..-10s @ 5m..20m , for=10m", ClockSkew(Amount(share=.1), -90, -10, 300, 1200, 600)),
+])
+def test_wrong_clocks_as_they_are_written(text, skew):
+    assert parse_skew(text) == skew
+
+
 @pytest.mark.parametrize(("read", "text", "wrong"), [
+    (parse_skew, "3%", "by how much their clocks are wrong, such as 3%=-2m..2m"),
+    (parse_skew, "3%=", "by how much their clocks are wrong"),
+    (parse_skew, "=2m", '"" must be a number'),
+    (parse_skew, "2=2m..-2m", '"2m..-2m" must not start (2m) above its end (-2m)'),
+    (parse_skew, "2=fast", '"fast" must be a duration'),
+    (parse_skew, "2=never", '"never" must have an end'),
+    (parse_skew, "2=--2m", '"--2m" must be a duration'),
+    (parse_skew, "2=1m..400d", "must be less than a year"),
+    (parse_skew, "2=2m,by=3", "after the comma for= may be said"),
     (parse_kill_node, "", '"": "" must be a number such as 2, or a share such as 3%'),
     (parse_kill_node, "some@5m", '"some@5m": "some" must be a number'),
     (parse_kill_node, "2@", "after the @ there must be a moment"),
@@ -155,6 +184,38 @@ def test_the_same_seed_loses_the_same_nodes():
     assert with_faults(faults, look) == with_faults(faults, look)
 
 
+def test_clocks_go_wrong_and_right_again():
+    async def look(cluster, story):
+        await asyncio.sleep(100)
+        wrong = {name_of(node): clock_skew_s(node) for node in cluster.mirror.objects("nodes").values() if clock_skew_s(node)}
+        assert len(wrong) == 3 and all(-120 <= one <= -10 for one in wrong.values()) and len(set(wrong.values())) == 3
+        await asyncio.sleep(200)
+        assert not any(map(clock_skew_s, cluster.mirror.objects("nodes").values()))
+
+    story = with_faults([parse_skew("30%=-2m..-10s@1m,for=100s")], look)
+    assert [when for when, _ in story] == [60] * 3 + [160] * 3
+    assert all("behind" in text for _, text in story[:3]) and all("is right again" in text for _, text in story[3:])
+
+
+@pytest.mark.parametrize("skew", ["100%=1h", "100%=-1h", "100%=-1h..1h"])
+def test_nodes_with_wrong_clocks_are_lost_when_they_fall_silent_and_no_sooner(skew):
+    async def look(cluster, story):
+        def ready():
+            return Counter(condition(node, "Ready")["status"] for node in cluster.mirror.objects("nodes").values())
+
+        for _ in range(30):
+            await asyncio.sleep(10)
+            assert ready() == {"True": 10}
+        await asyncio.sleep(139)
+        assert ready() == {"True": 10}, "39 s after they fell silent"
+        await asyncio.sleep(13)
+        assert ready() == {"True": 7, "Unknown": 3}
+        await asyncio.sleep(300)
+        assert ready() == {"True": 10}, "back again"
+
+    with_faults([parse_skew(skew), parse_kill_node("3@400s,for=100s")], look)
+
+
 def test_a_pull_fails_and_is_made_up_for_later():
     async def look(cluster, story):
         await cluster.apply({**DAEMONSET, "metadata": {"name": "other"}})
@@ -198,5 +259,8 @@ def test_faults_tell_what_they_are():
     assert str(parse_kill_node("3%@10m")) == "3% of the nodes fall silent at 600 s"
     assert str(parse_kill_node("2@5m..20m,for=10m")) == "2 of the nodes fall silent between 300 and 1200 s, back after 600 s"
     assert str(parse_fail("2%,for=1m")) == "2% of the pods do not start (pull or crash) from 0 s on for 60 s"
+    assert str(parse_skew("2=1h")) == "2 of the nodes' clocks are wrong by +3600 s at 0 s"
+    assert str(parse_skew("3%=-2m..2m@10m,for=1h")) == \
+        "3% of the nodes' clocks are wrong by -120 to +120 s at 600 s, right again after 3600 s"
     assert str(SlowPulls(10)) == "pulls take 10 times as long from 0 s on"
     assert parse_kill_node("2").for_s == math.inf

@@ -34,6 +34,7 @@ def refused(folder, *given, **more) -> str:
     pytest.param({"lengths": {"ready": "measured"}}, "--ready measured: there is no snapshot to measure it in", id="measured"),
     pytest.param({"fail": ["some"]}, '--fail "some"', id="fail"),
     pytest.param({"kill_node": ["200%@1m"]}, "--kill-node", id="kill-node"),
+    pytest.param({"skew": ["3%"]}, "--skew", id="skew"),
     pytest.param({"settings": ["ds/agent=3"]}, "--set ds/agent=3: the field must begin with spec, metadata or data", id="no field"),
     pytest.param({"settings": ["agent.spec.x=3"]}, "--set agent.spec.x=3: must be KIND/NAME.FIELD...=VALUE", id="no kind"),
     pytest.param({"settings": ["ds/agent.spec.minReadySeconds=1,1"]}, "a value is given twice", id="twice"),

@@ -47,6 +47,17 @@ def parse_range(text: str) -> tuple[float, float]:
 
 
 @lru_cache(maxsize=1024)
+def parse_offset(text: str) -> float:
+    """Seconds, which may be less than none: "-90s", "+2m", "2m"."""
+    text = text.strip()
+    sign = -1.0 if text.startswith("-") else 1.0
+    seconds = parse_duration(text[1:] if text[:1] in ("-", "+") else text)
+    if math.isinf(seconds):
+        raise ValueError("must have an end")
+    return sign * seconds
+
+
+@lru_cache(maxsize=1024)
 def parse_lognormal(text: str) -> tuple[float, float]:
     """The median and the 95th percentile of "lognormal(p50=30s,p95=2m)" in seconds."""
     found = _LOGNORMAL.fullmatch(text.strip())

@@ -158,6 +158,8 @@ def rehearse(
         "So many pods never start."))] = None,
     kill_node: Annotated[list[str] | None, typer.Option("--kill-node", metavar="3%@10m[,for=10m]", help=(
         "So many nodes fall silent."))] = None,
+    skew: Annotated[list[str] | None, typer.Option("--skew", metavar="3%=-2m..2m[@10m,for=1h]", help=(
+        "The clocks of so many nodes are wrong by so much."))] = None,
     until: Annotated[str, typer.Option(metavar="stable|2h", help="When it is over.")] = "stable",
     runs: Annotated[int, typer.Option(min=1, max=10_000, help="Of each alternative, each on its own luck.")] = 1,
     seed: Annotated[str, typer.Option(help="The same seed gives the same history, byte for byte.")] = "0",
@@ -176,7 +178,7 @@ def rehearse(
         described.insert(0, parse_pool(f"{DEFAULT_POOL}={node_count}"))
     run(options(files=files or (), on=on or (), pools=described, settings=settings or (), restart=restart or (),
                 lengths={"pull": pull, "start": start, "ready": ready, "task": task, "stop": stop},
-                fail=fail or (), kill_node=kill_node or (), until=until, runs=runs, seed=seed,
+                fail=fail or (), kill_node=kill_node or (), skew=skew or (), until=until, runs=runs, seed=seed,
                 jobs=jobs, output=output, out=out, record=record))
 
 

@@ -1,4 +1,8 @@
-"""Events are news: they are dropped an hour after they were last seen (upstream's --event-ttl)."""
+"""Events are news: they are dropped an hour after they were last seen (upstream's --event-ttl).
+
+Who tells of something does so by a clock that may be wrong: what is told to have happened before the event was made
+counts from then, and so does what is told to lie ahead.
+"""
 from __future__ import annotations
 
 from collections.abc import Iterable
@@ -31,17 +35,16 @@ def observe(mirror: Mirror, key: str) -> Observed:
 def plan(seen: Observed, now: float) -> Plan:
     if not seen.events:
         return NOTHING
-    old = [Delete(key, uid_of(event)) for key, event in seen.events if last_seen(event) + KEPT_S <= now]
-    left = [last_seen(event) for _, event in seen.events if last_seen(event) + KEPT_S > now]
+    old = [Delete(key, uid_of(event)) for key, event in seen.events if last_seen(event, now) + KEPT_S <= now]
+    left = [when for _, event in seen.events if (when := last_seen(event, now)) + KEPT_S > now]
     wake_at = max(min(left) + KEPT_S, now + AT_MOST_EVERY_S) if left else now + AT_MOST_EVERY_S
     return Plan(list(old), wake_at=wake_at, size=len(seen.events))
 
 
-def last_seen(event: Obj) -> float:
-    series = event.get("series") or {}
-    text = (series.get("lastObservedTime") or event.get("lastTimestamp") or event.get("eventTime")
-            or event["metadata"]["creationTimestamp"])
-    return from_time(text)
+def last_seen(event: Obj, now: float) -> float:
+    made = from_time(event["metadata"]["creationTimestamp"])
+    told = (event.get("series") or {}).get("lastObservedTime") or event.get("lastTimestamp") or event.get("eventTime")
+    return made if not told or (when := from_time(told)) > now else max(made, when)
 
 
 controller = Controller("event-expiry", ("events",), wakes, observe, plan)

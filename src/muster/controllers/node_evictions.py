@@ -14,7 +14,7 @@ https://kubernetes.io/docs/concepts/architecture/nodes/#rate-limits-on-eviction
 """
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from ..api import placement
@@ -107,9 +107,9 @@ def _with_taints(node: Obj, taints: list[Obj]) -> Patch:
         "metadata": {"resourceVersion": node["metadata"]["resourceVersion"]}, "spec": {"taints": taints or None}})
 
 
-def node_evictions(pace: Pace | None = None) -> Controller:
+def node_evictions(now: Callable[[], float], pace: Pace | None = None) -> Controller:
     """One look at all zones; `pace` is upstream's unless told otherwise."""
-    zones, chosen = Zones(), pace or Pace()
+    zones, chosen = Zones(now), pace or Pace()
 
     def wakes(change: Change, mirror: Mirror) -> Iterable[str]:
         if zones.apply(change):

@@ -7,20 +7,27 @@
 Whether the pods of a lost node have to leave it (NoExecute) is decided in node_evictions.py, for all zones together;
 here that taint is changed with the condition, and taken away as soon as the node is back.  What it then does to pods
 is decided in taint_eviction.py.
-The grace period is 50 s (v1.32's --node-monitor-grace-period), or the lease's own duration where that is
-longer: a large simulated fleet renews its leases more rarely and says so in them.
+A node counts as heard of when this controller saw its lease renewed or its status reported anew (`LastHeard`), not when
+these say that it happened: the clock of a node may be wrong, and it must be neither lost nor kept for that.  Who was
+just started has heard of every node just now, as upstream.
+The grace period is 50 s (v1.32's --node-monitor-grace-period; 60 s, --node-startup-grace-period, for a node that never
+reported), or the lease's own duration where that is longer: a large simulated fleet renews its leases more rarely and
+says so in them.
 https://kubernetes.io/docs/concepts/architecture/nodes/#node-heartbeats
 https://kubernetes.io/docs/reference/labels-annotations-taints/#node-kubernetes-io-not-ready
 """
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from ..api import placement
+from ..api.kinds.lease import RENEWED_AGO
 from ..api.objects import (
     Key,
     Obj,
+    annotations_of,
     at,
     condition,
     from_time,
@@ -39,7 +46,7 @@ from ..store.history import Change
 from .zones import is_lost_taint
 
 LEASES, LEASE_NAMESPACE = "leases.coordination.k8s.io", "kube-node-lease"
-GRACE_S = 50.0
+GRACE_S, STARTUP_GRACE_S = 50.0, 60.0
 REPORTED = ("Ready", "MemoryPressure", "DiskPressure", "PIDPressure")
 SILENT = ("NodeStatusUnknown", "Kubelet stopped posting node status.")
 NEVER_HEARD = ("NodeStatusNeverUpdated", "Kubelet never posted node status.")
@@ -49,17 +56,63 @@ PRESSURE_TAINTS = (("MemoryPressure", placement.MEMORY_PRESSURE), ("DiskPressure
                    ("PIDPressure", placement.PID_PRESSURE), ("NetworkUnavailable", placement.NETWORK_UNAVAILABLE))
 
 
+class LastHeard:
+    """When each node was last heard of, by the clock of who hears it."""
+
+    def __init__(self, now: Callable[[], float]):
+        self._now = now
+        self._heard: dict[str, float] = {}
+
+    def hear(self, change: Change) -> None:
+        name, new = change.key.name, change.value
+        if change.key.resource == "nodes":
+            if new is None:
+                self._heard.pop(name, None)
+            elif name not in self._heard:
+                never_spoke = condition(new, "Ready") is None
+                self._heard[name] = from_time(new["metadata"]["creationTimestamp"]) if never_spoke else self._now()
+            elif _reported(new) not in (None, _reported(change.previous)):
+                self._heard[name] = self._now()
+        elif name not in self._heard:
+            return
+        elif new is None:
+            if self._heard[name] + _holds_s(change.previous) > self._now():  # it held until it was taken away
+                self._heard[name] = self._now()
+        elif _renewed(new) not in (None, _renewed(change.previous)):
+            self._heard[name] = self._now() - float(annotations_of(new).get(RENEWED_AGO, 0.0))
+
+    def of(self, name: str) -> float:
+        return self._heard[name]
+
+
+def _reported(node: Obj | None) -> str | None:
+    """The heartbeat in its status, unless it was this controller who wrote it last."""
+    ready = condition(node, "Ready") if node is not None else None
+    return ready.get("lastHeartbeatTime") if ready is not None and ready.get("status") != "Unknown" else None
+
+
+def _holds_s(lease: Obj | None) -> float:
+    return float(at(lease or {}, "spec.leaseDurationSeconds", 0))
+
+
+def _renewed(lease: Obj | None) -> str | None:
+    return at(lease or {}, "spec.renewTime", None)
+
+
 @dataclass(frozen=True)
 class Observed:
     node: Obj
     lease: Obj | None
     ready_pods: list[tuple[Key, Obj]]
+    heard_at: float  # when the node last gave a sign of life (Unix seconds)
 
 
-def wakes(change: Change, mirror: Mirror) -> Iterable[str]:
+def wakes(change: Change, mirror: Mirror, last_heard: LastHeard) -> Iterable[str]:
     if change.key.resource == "nodes":
+        last_heard.hear(change)
         yield change.key.name
     elif change.key.resource == LEASES and change.key.namespace == LEASE_NAMESPACE:
+        last_heard.hear(change)
         # A renewal for a node that is well says nothing new: the plan looks again when the lease would run out.
         # Unless it now holds for less long than before.
         node = mirror.get(Key("nodes", "", change.key.name))
@@ -68,23 +121,23 @@ def wakes(change: Change, mirror: Mirror) -> Iterable[str]:
 
 
 def _is_shorter(renewal: Change) -> bool:
-    before, after = (at(lease or {}, "spec.leaseDurationSeconds", 0) for lease in (renewal.previous, renewal.value))
+    before, after = _holds_s(renewal.previous), _holds_s(renewal.value)
     return 0 < after < before
 
 
-def observe(mirror: Mirror, name: str) -> Observed | None:
+def observe(mirror: Mirror, name: str, last_heard: LastHeard) -> Observed | None:
     node = mirror.get(Key("nodes", "", name))
     if node is None or is_deleting(node):
         return None
     pods = [(key, pod) for key, pod in mirror.on_node(name).items() if is_true(pod, "Ready")]
-    return Observed(node, mirror.get(Key(LEASES, LEASE_NAMESPACE, name)), pods)
+    return Observed(node, mirror.get(Key(LEASES, LEASE_NAMESPACE, name)), pods, last_heard.of(name))
 
 
 def plan(seen: Observed, now: float) -> Plan:
     node, actions = seen.node, list[Action]()
-    grace_s = max(GRACE_S, float(at(seen.lease or {}, "spec.leaseDurationSeconds", 0)))
-    silent_from = last_heard(node, seen.lease) + grace_s
     ready = condition(node, "Ready")
+    grace_s = max(GRACE_S if ready is not None else STARTUP_GRACE_S, _holds_s(seen.lease))
+    silent_from = seen.heard_at + grace_s
     if silent_from <= now and not _all_unknown(node):
         conditions = _unknown_conditions(node, now)
         actions.append(_status_patch(node, conditions))
@@ -98,17 +151,6 @@ def plan(seen: Observed, now: float) -> Plan:
             "metadata": {"resourceVersion": node["metadata"]["resourceVersion"]}, "spec": {"taints": taints or None}}))
     wake_at = silent_from if silent_from > now else None
     return Plan(actions, wake_at=wake_at, size=1 + len(seen.ready_pods))
-
-
-def last_heard(node: Obj, lease: Obj | None) -> float:
-    """When the node last gave a sign of life (Unix seconds)."""
-    heard = [from_time(node["metadata"]["creationTimestamp"])]
-    if renewed := at(lease or {}, "spec.renewTime"):
-        heard.append(from_time(renewed))
-    ready = condition(node, "Ready")
-    if ready is not None and ready.get("status") != "Unknown" and ready.get("lastHeartbeatTime"):
-        heard.append(from_time(ready["lastHeartbeatTime"]))
-    return max(heard)
 
 
 def _all_unknown(node: Obj) -> bool:
@@ -167,5 +209,7 @@ def _tell_status(node: Obj, status: str) -> Tell:
     return Tell(node, "Normal", status, f"Node {name_of(node)} status is now: {status}")
 
 
-controller = Controller("node-controller", ("nodes", Changes("pods", status_too=False), LEASES),
-                        wakes, observe, plan, workers=32)
+def node_controller(now: Callable[[], float]) -> Controller:
+    last_heard = LastHeard(now)
+    return Controller("node-controller", ("nodes", Changes("pods", status_too=False), LEASES),
+                      partial(wakes, last_heard=last_heard), partial(observe, last_heard=last_heard), plan, workers=32)

@@ -1,12 +1,13 @@
 """The zones of a cluster, and how many nodes of each are heard of: kept from change to change, never counted anew.
 
 A zone is what nodes say of region and zone together; those that say nothing are one zone too.  A node that carries
-node.kubernetes.io/exclude-disruption is not counted (but treated like the others).
+node.kubernetes.io/exclude-disruption is not counted (but treated like the others).  A node says by its own clock since
+when it is not ready; what lies ahead of ours counts from when it was heard.
 https://kubernetes.io/docs/concepts/architecture/nodes/#rate-limits-on-eviction
 """
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from ..api import placement
@@ -47,8 +48,9 @@ class Zone:
 
 
 class Zones:
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float]) -> None:
         self.zones: dict[ZoneName, Zone] = {}
+        self._now = now
 
     def apply(self, change: Change) -> bool:
         """Counts a change of a node; True where it was one that matters here."""
@@ -57,21 +59,22 @@ class Zones:
         if before == after:
             return False
         name = change.key.name
-        if before is not None:
-            self._leave(name, before)
+        waited_since = self._leave(name, before) if before is not None else None
         if after is not None:
-            self._enter(name, after, was_evicting=before is not None and before.evicting_since is not None)
+            self._enter(name, after, self._now() if waited_since is None else waited_since,
+                        was_evicting=before is not None and before.evicting_since is not None)
         if before is not None and self.zones[before.zone].is_empty:  # not before: its only node may still be in it
             del self.zones[before.zone]
         return True
 
-    def _leave(self, name: str, was: Health) -> None:
+    def _leave(self, name: str, was: Health) -> float | None:
+        """Since when it waited, if it did."""
         zone = self.zones[was.zone]
         self._count(zone, was, -1)
-        zone.waiting.pop(name, None)
         zone.evicting.pop(name, None)
+        return zone.waiting.pop(name, None)
 
-    def _enter(self, name: str, now_is: Health, *, was_evicting: bool) -> None:
+    def _enter(self, name: str, now_is: Health, known_since: float, *, was_evicting: bool) -> None:
         zone = self.zones.setdefault(now_is.zone, Zone())
         self._count(zone, now_is, 1)
         if now_is.evicting_since is not None:
@@ -79,7 +82,7 @@ class Zones:
             if not was_evicting:  # one taint in the place of another is no new eviction
                 zone.last_evicting = max(zone.last_evicting, now_is.evicting_since)
         elif now_is.lost_since is not None:
-            zone.waiting[name] = now_is.lost_since
+            zone.waiting[name] = min(now_is.lost_since, known_since)
 
     @staticmethod
     def _count(zone: Zone, health: Health, by: int) -> None:

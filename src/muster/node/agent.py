@@ -225,6 +225,9 @@ class Agent:
     def means(self, machine: Machine) -> Reported:
         return Reported()
 
+    def skew_s(self, node: Obj) -> float:
+        return 0.0  # this machine's clock is the one that all goes by here
+
     def begin(self, resident: Resident, now: float) -> life.Life:
         return self._taken_over(resident, life.begin(resident.pod, now, ""), now)
 

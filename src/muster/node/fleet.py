@@ -96,7 +96,7 @@ class Fleet:
         """What a runtime tells of a pod: puts it into the pod's life, and looks at it."""
         if not resident.gone and resident.life is not None:
             now = self._clock.now()
-            resident.life = change(resident.life, now)
+            resident.life = change(resident.life, now + resident.machine.skew_s)
             self._look(resident, now)
 
     def resident(self, key: Key) -> Resident | None:
@@ -107,10 +107,10 @@ class Fleet:
 
     def is_busy_with(self, key: Key) -> bool:
         """Is a step of the pod under way that will end by itself: a pull, a start, getting ready, a stop?"""
-        resident, now = self._residents.get(key), self._clock.now()
+        resident = self._residents.get(key)
         if resident is None or resident.life is None or is_failing(resident.machine.node):
             return False
-        life_ = resident.life
+        life_, now = resident.life, self._clock.now() + resident.machine.skew_s
         return (any(one is not None and now < one < math.inf for one in (life_.stops_at, life_.gone_at))
                 or any(run.stage in (life.PULLING, life.STARTING) and run.until < math.inf
                        or run.stage == life.RUNNING and now < run.ready_at < math.inf for run in life_.runs))
@@ -169,18 +169,24 @@ class Fleet:
             self._move_in(node)
         elif revision_of(node) < revision_of(machine.node):
             return  # what this fleet has written since is on its way here
-        elif machine.node is not node:
-            was_silent, is_silent = is_failing(machine.node), is_failing(node)
-            machine.node = node
-            if is_silent and not was_silent:
-                self._heartbeats.fell_silent(machine, self._clock.now())
-            if was_silent and not is_silent:
-                self._heartbeats.beat(machine, self._clock.now())
-                for resident in list(machine.residents.values()):
-                    self._look(resident, self._clock.now())
+        else:
+            self._take_node(machine, node, self._clock.now())
         machine = self._machines[name]
         if not is_failing(node) and not status.is_registered(node, machine.pressures):
             self._heartbeats.report(machine)
+
+    def _take_node(self, machine: Machine, node: Obj, now: float) -> None:
+        """Compared with what was acted upon: the change may have come already with the answer to a write."""
+        was_silent, machine.is_silent = machine.is_silent, is_failing(node)
+        machine.node = node
+        if machine.skew_s != (skew_s := self._hosting.skew_s(node)):
+            machine.set_clock(skew_s)
+        if machine.is_silent and not was_silent:
+            self._heartbeats.fell_silent(machine, now)
+        if was_silent and not machine.is_silent:
+            self._heartbeats.beat(machine, now)
+            for resident in list(machine.residents.values()):
+                self._look(resident, now)
 
     def _move_in(self, node: Obj) -> None:
         """A node came, or this fleet has just begun: its pods are taken up where they stand."""
@@ -230,17 +236,18 @@ class Fleet:
         machine, pod = resident.machine, resident.pod
         if resident.gone or is_failing(machine.node):
             return
+        by_its_clock = now + machine.skew_s
         if resident.life is None:
-            resident.life = self._take_up(resident, now)
+            resident.life = self._take_up(resident, by_its_clock)
         if resident.is_over() and resident.life.has_ended() and not is_deleting(pod):
             return
-        found = plan.plan(pod, resident.life, self._host(machine), now, self._hosting.means(machine))
+        found = plan.plan(pod, resident.life, self._host(machine), by_its_clock, self._hosting.means(machine))
         if found.status is not None and self._gauge is not None and self._gauge.matters(pod, machine.node):
             self._feel_soon(machine.name)
         self._take_over(resident, found)
 
     def _host(self, machine: Machine) -> Host:
-        return Host(machine.name, machine.address, machine.images, self._misfortunes)
+        return Host(machine.name, machine.address, machine.images, self._misfortunes, machine.skew_s)
 
     def _take_over(self, resident: Resident, found: plan.Next) -> None:
         machine, pod = resident.machine, resident.pod
@@ -249,7 +256,7 @@ class Fleet:
         for one in found.tells:
             self._tell(Tell(pod, one.type, one.reason, one.message, one.path, machine.name))
         if found.wake_at < math.inf:
-            self._agenda.set_timer(resident, "pod", found.wake_at)
+            self._agenda.set_timer(resident, "pod", found.wake_at - machine.skew_s)
         else:
             resident.timers.pop("pod", None)
         resident.status = found.status
@@ -286,7 +293,7 @@ class Fleet:
         if found.victim is not None and found.verdict is not None:
             resident = machine.residents[Key("pods", namespace_of(found.victim), name_of(found.victim))]
             assert resident.life is not None, "who uses something has a life"
-            self._take_over(resident, plan.evict(resident.pod, resident.life, self._host(machine), now,
+            self._take_over(resident, plan.evict(resident.pod, resident.life, self._host(machine), now + machine.skew_s,
                                                  self._hosting.means(machine), found.verdict))
 
     def _feel_soon(self, name: str) -> None:

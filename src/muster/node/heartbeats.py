@@ -93,7 +93,8 @@ class Heartbeats:
             if not was_ready and (labels := status.missing_labels(node)):
                 node = await self._client.patch(key, {"metadata": {"uid": machine.uid, "labels": labels}})
                 machine.node = node
-            written = await self._client.set_status(key, machine.uid, self._hosting.node_status(machine, now))
+            told = self._hosting.node_status(machine, now + machine.skew_s)
+            written = await self._client.set_status(key, machine.uid, told)
             if revision_of(written) > revision_of(machine.node):
                 machine.node = written
             if not was_ready:
@@ -112,7 +113,7 @@ class Heartbeats:
 
     async def _begin_lease(self, machine: Machine) -> None:
         try:
-            await self._client.create(leases.lease(machine.node, self._renewal()))
+            await self._client.create(leases.lease(machine.node, self._renewal(machine)))
         except AlreadyExists:
             await self._renew_lease(machine)
         except ApiError as error:
@@ -122,7 +123,7 @@ class Heartbeats:
         if not self._is_here(machine):
             return
         try:
-            await self._client.patch(leases.key(machine.name), self._renewal())
+            await self._client.patch(leases.key(machine.name), self._renewal(machine))
         except NotFound:
             await self._begin_lease(machine)
         except ApiError as error:
@@ -133,15 +134,16 @@ class Heartbeats:
         if self._spared:  # there is no other one
             self._agenda.set_timer(machine, "lease", self._clock.now() + RETRY_S)
 
-    def _renewal(self) -> Obj:
-        now = self._clock.now()
+    def _renewal(self, machine: Machine) -> Obj:
+        now = self._clock.now() + machine.skew_s
         return leases.long_renewal(now) if self._spared else leases.renewal(len(self._machines), now)
 
     async def _leave_last_renewal(self, silence: tuple[Machine, float]) -> None:
         machine, since = silence
         for _ in range(LAST_TRIES):
             try:
-                await self._client.patch(leases.key(machine.name), leases.last_renewal(machine.uid, since))
+                renewal = leases.last_renewal(machine.uid, since, self._clock.now(), machine.skew_s)
+                await self._client.patch(leases.key(machine.name), renewal)
                 if not is_failing(machine.node):  # it came back meanwhile
                     await self._renew_lease(machine)
                 return

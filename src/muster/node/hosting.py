@@ -20,6 +20,10 @@ class Hosting(Protocol):
 
     def machine(self, node: Obj, now: float) -> Machine: ...
 
+    def skew_s(self, node: Obj) -> float:
+        """How far the node's clock is known to be ahead of ours."""
+        ...
+
     def means(self, machine: Machine) -> Means: ...
 
     def begin(self, resident: Resident, now: float) -> Life:

@@ -5,14 +5,15 @@ lease says for how long it is good.  Heartbeats that are due within half a secon
 of the store: a flush for each took most of an idle cluster's time.
 
 Where heartbeats are spared (heartbeats.py), a lease holds for ten years; `last_renewal` is the one that a node which
-falls silent would have made last, had it renewed every ten seconds from a moment of its own; `next_renewal` is when it
-would have found that its lease is gone.
+falls silent would have made last, had it renewed every ten seconds from a moment of its own, and says how long ago that
+was; `next_renewal` is when it would have found that its lease is gone.
 https://kubernetes.io/docs/concepts/architecture/leases/#node-heart-beats
 """
 from __future__ import annotations
 
 from zlib import crc32
 
+from ..api.kinds.lease import RENEWED_AGO
 from ..api.objects import Key, Obj, name_of, to_micro_time, uid_of
 
 RESOURCE, NAMESPACE = "leases.coordination.k8s.io", "kube-node-lease"
@@ -40,12 +41,17 @@ def renewal(nodes: int, now: float) -> Obj:
 
 
 def long_renewal(now: float) -> Obj:
-    return {"spec": {"leaseDurationSeconds": TEN_YEARS_S, "renewTime": to_micro_time(now)}}
+    return {"metadata": {"annotations": {RENEWED_AGO: None}},
+            "spec": {"leaseDurationSeconds": TEN_YEARS_S, "renewTime": to_micro_time(now)}}
 
 
-def last_renewal(node_uid: str, now: float) -> Obj:
-    """The newest renewal of a node that renews every SHORTEST_S."""
-    return renewal(1, now - _since_last(node_uid, now))
+def last_renewal(node_uid: str, silent_since: float, now: float, skew_s: float = 0.0) -> Obj:
+    """The newest renewal of a node that renews every SHORTEST_S, told by its own clock, which is ahead by `skew_s`.
+
+    It is written now, which is later.
+    """
+    renewed = silent_since - _since_last(node_uid, silent_since)
+    return {"metadata": {"annotations": {RENEWED_AGO: str(round(now - renewed, 3))}}, **renewal(1, renewed + skew_s)}
 
 
 def next_renewal(node_uid: str, now: float) -> float:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from ..api.objects import Obj, controller_of, from_time, is_true, to_time, uid_of
@@ -120,6 +120,7 @@ class Life:
     runs: tuple[Run, ...]
     sandbox: bool = False  # the pod's network is there: PodReadyToStartContainers
     verdict: Verdict | None = None
+    stops_by: float = math.inf  # when those of a deleted pod are killed
     stops_at: float | None = None  # when the containers of a deleted pod have ended
     gone_at: float | None = None  # when nothing is left of it on the node
 
@@ -162,10 +163,11 @@ def _resume_run(part: Part, told: Obj, pod: Obj, now: float, course: CourseOf) -
     backoff_s = min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2 ** min(restarts - 1, 10)) if restarts else 0.0
     if running := state.get("running"):
         began = from_time(running["startedAt"])
+        since = min(began, now)  # the clock may have been put back
         run = course(pod, part, restarts)
-        started = began if told.get("started") else began + (part.startup_s or 0.0)
-        ready = began if told.get("ready") else max(now, started + (part.readiness_s or 0.0))
-        ends = began + run.lasts_s
+        started = since if told.get("started") else since + (part.startup_s or 0.0)
+        ready = since if told.get("ready") else max(now, started + (part.readiness_s or 0.0))
+        ends = since + run.lasts_s
         if not run.is_known and ends < now:  # it takes longer than was thought: as long again
             ends = now + run.lasts_s
         return Run(RUNNING, now, None, restarts, began, started, ready, ends, run, ended=last,
@@ -177,7 +179,7 @@ def _resume_run(part: Part, told: Obj, pod: Obj, now: float, course: CourseOf) -
                    finished=finished, backoff_s=backoff_s, restarted_at=finished)
     if last is not None:
         finished = from_time(last["finishedAt"]) if last.get("finishedAt") else now
-        return Run(BACKOFF, max(now, finished + backoff_s), _waiting(state), restarts, ended=last,
+        return Run(BACKOFF, max(now, min(now, finished) + backoff_s), _waiting(state), restarts, ended=last,
                    finished=finished, backoff_s=backoff_s, restarted_at=finished)
     return Run(waiting=_waiting(state) if _waiting(state)[0].endswith(("BackOff", "Pull")) else None)
 
@@ -185,6 +187,18 @@ def _resume_run(part: Part, told: Obj, pod: Obj, now: float, course: CourseOf) -
 def _waiting(state: Obj) -> tuple[str, str]:
     waiting = state.get("waiting") or {}
     return waiting.get("reason", ""), waiting.get("message", "")
+
+
+def put_off(life: Life, by_s: float) -> Life:
+    """The same by a clock that was put forward: what is to come is as far away as before."""
+    def later(when: float | None) -> float | None:
+        return when + by_s if when is not None else None
+
+    runs = tuple(run._replace(until=run.until + by_s, started_at=run.started_at + by_s, ready_at=run.ready_at + by_s,
+                              exit_at=run.exit_at + by_s, pull_began=run.pull_began + by_s,
+                              restarted_at=run.restarted_at + by_s) for run in life.runs)
+    return replace(life, runs=runs, stops_by=life.stops_by + by_s, stops_at=later(life.stops_at),
+                   gone_at=later(life.gone_at))
 
 
 # ------------------------------------------------------------------ what the spec says

@@ -10,6 +10,7 @@ from ..api.objects import Key, Obj, name_of, namespace_of, uid_of
 from ..client.mirror import Mirror
 from ..clock import Clock
 from . import logs
+from .machines import clock_skew_s
 
 FOLLOW_S = 0.5  # how often those who follow a log are served
 
@@ -18,7 +19,12 @@ async def pieces(mirror: Mirror, clock: Clock, pod: Obj, options: LogOptions) ->
     """The log of `options.container`; with `follow`, until the container ends."""
     key, uid = Key("pods", namespace_of(pod), name_of(pod)), uid_of(pod)
     left = options.limit_bytes if options.limit_bytes is not None else math.inf
-    after = clock.now()
+    def now() -> float:
+        """By the clock of its node."""
+        node = mirror.get(Key("nodes", "", pod["spec"].get("nodeName", "")))
+        return clock.now() + (clock_skew_s(node) if node is not None else 0.0)
+
+    after = now()
     lines = logs.written(pod, options, after)
     while True:
         piece = logs.encoded(lines, options)
@@ -26,13 +32,13 @@ async def pieces(mirror: Mirror, clock: Clock, pod: Obj, options: LogOptions) ->
         left -= len(piece)
         if not options.follow or left <= 0 or not logs.goes_on(pod, options.container):
             return
-        while not (lines := logs.written_after(pod, options, after, clock.now())):
+        while not (lines := logs.written_after(pod, options, after, now())):
             await asyncio.sleep(FOLLOW_S)
             latest = mirror.get(key)
             if latest is None or uid_of(latest) != uid:
                 return
             pod = latest
             if not logs.goes_on(pod, options.container):
-                lines = logs.written_after(pod, options, after, clock.now())
+                lines = logs.written_after(pod, options, after, now())
                 break
         after = max((line.at for line in lines), default=after)

@@ -5,6 +5,7 @@ process ends, and is drawn again.
 """
 from __future__ import annotations
 
+from ..api.durations import parse_offset
 from ..api.objects import (
     Key,
     Obj,
@@ -19,10 +20,11 @@ from ..api.objects import (
 from . import images, pressure, status
 from .addresses import PodAddresses, stranger_address, stranger_cidr
 from .admission import Footprint, footprint_of
-from .life import Life
+from .life import Life, put_off
 from .pod_status import PHASE_OVER
 
 SIMULATED, FAIL, POOL = "muster.dev/simulated", "muster.dev/fail", "muster.dev/pool"
+CLOCK_SKEW, FURTHEST_SKEW_S = "muster.dev/clock-skew", 365 * 86400.0
 
 
 def is_simulated(node: Obj) -> bool:
@@ -34,23 +36,43 @@ def is_failing(node: Obj) -> bool:
     return annotations_of(node).get(FAIL) == "true"
 
 
+def clock_skew_s(node: Obj) -> float:
+    """How far a simulated node says that its clock is ahead; nonsense is as if it were not there."""
+    text = annotations_of(node).get(CLOCK_SKEW)
+    if text is None:
+        return 0.0
+    try:
+        return max(-FURTHEST_SKEW_S, min(FURTHEST_SKEW_S, parse_offset(text)))
+    except ValueError:
+        return 0.0
+
+
 class Machine:
-    """A simulated node."""
+    """A node.  All that it and its pods say of times is by its own clock, which is `skew_s` ahead of ours."""
 
     __slots__ = ("name", "uid", "node", "pool", "address", "addresses", "images", "residents", "timers", "reporting",
-                 "pressures")
+                 "pressures", "is_silent", "skew_s")
 
-    def __init__(self, node: Obj, stranger: int, now: float):
+    def __init__(self, node: Obj, stranger: int, now: float, skew_s: float = 0.0):
         self.name, self.uid, self.node = name_of(node), uid_of(node), node
         self.pool = labels_of(node).get(POOL, "")
         self.address = status.internal_ip(node) or stranger_address(stranger)
         self.addresses = PodAddresses(node["spec"].get("podCIDR") or stranger_cidr(stranger))
-        self.images: dict[str, float] = {}  # full name -> since when it is there
+        self.images: dict[str, float] = {}  # full name -> since when it is there, by its clock
         self.residents: dict[Key, Resident] = {}
         self.timers: dict[str, float] = {}
         self.reporting = False
+        self.is_silent, self.skew_s = is_failing(node), skew_s
         # What it runs out of -> when it did last.  A node that was under pressure before is so for a while.
         self.pressures = {signal.condition: now for signal in pressure.SIGNALS if is_true(node, signal.condition)}
+
+    def set_clock(self, skew_s: float) -> None:
+        """What is under way takes as long as it would have; what was told before stays as it was told."""
+        by_s, self.skew_s = skew_s - self.skew_s, skew_s
+        self.images = {name: there_at + by_s for name, there_at in self.images.items()}
+        for resident in self.residents.values():
+            if resident.life is not None:
+                resident.life = put_off(resident.life, by_s)
 
     def remember(self, pod: Obj) -> None:
         """What a pod that was here before says of the machine: its address is taken, its images are here."""

@@ -4,9 +4,9 @@
     node(node)   all of its pods, and what the node uses for itself
     used(pod)    the same before it is seen by a window: what the node's agent goes by
 
-Every 15 s a window ends, and all answers are about the newest window that did.  A container is first seen by the
-window that ends 10 s after its start or later, as metrics-server takes it.  One pod costs the same however many there
-are: what is kept is how many pods of each owner are ready, for the loads that they share.
+Every 15 s by a node's clock a window ends, and all answers are about the newest one that did.  A container is first
+seen by the window that ends 10 s after its start or later, as metrics-server takes it.  One pod costs the same however
+many there are: what is kept is how many pods of each owner are ready, for the loads that they share.
 https://kubernetes.io/docs/tasks/debug/debug-cluster/resource-metrics-pipeline/
 """
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ..client.mirror import Mirror
 from ..clock import Clock
 from ..store.history import Change
 from . import behaviour, usage
-from .machines import POOL, is_failing, is_simulated
+from .machines import POOL, clock_skew_s, is_failing, is_simulated
 from .pod_status import PHASE_OVER
 from .usage import Use
 
@@ -35,10 +35,10 @@ class FleetMeter:
         mirror.on_change(self._count, ["pods"])
 
     def pod(self, pod: Obj) -> PodSample | None:
-        at = usage.window_at(self._clock.now())
         node = self._mirror.get(Key("nodes", "", pod["spec"].get("nodeName", "")))
         if node is None or not is_simulated(node) or is_failing(node):
             return None
+        at = usage.window_at(self._clock.now() + clock_skew_s(node))
         began = dict(running_in(pod))
         if (pod.get("status") or {}).get("phase") != "Running" or not began:
             return None
@@ -48,11 +48,11 @@ class FleetMeter:
         return PodSample(at, min(float(usage.WINDOW_S), at - latest), self.used(pod, node, at))
 
     def node(self, node: Obj) -> NodeSample | None:
-        at = usage.window_at(self._clock.now())
+        at = usage.window_at(self._clock.now() + clock_skew_s(node))
         capacity = (node.get("status") or {}).get("capacity")
         if not capacity or not is_simulated(node) or is_failing(node):
             return None
-        if from_time(node["metadata"]["creationTimestamp"]) + FRESH_S > at:
+        if from_time(node["metadata"]["creationTimestamp"]) + clock_skew_s(node) + FRESH_S > at:
             return None
         pods = self._mirror.on_node(node["metadata"]["name"])
         used = [one for pod in pods.values() for one in self.used(pod, node, at).values()]
@@ -66,7 +66,7 @@ class FleetMeter:
         said, workload = self._said(pod)
         usual = self._usual_on(node)
         unrequested = usage.unrequested_memory_of((node.get("status") or {}).get("capacity") or {})
-        window = usage.window_at(self._clock.now()) if at is None else at
+        window = usage.window_at(self._clock.now() + clock_skew_s(node)) if at is None else at
         found: dict[str, Used] = {}
         spec = pod["spec"]
         for place, container in enumerate((*spec["containers"], *(spec.get("initContainers") or ()))):

@@ -1,7 +1,8 @@
 """Simulated nodes, as the loop over nodes and pods (fleet.py) needs them: nothing is carried out, all is drawn by lot.
 
 A node is simulated when a NodePool owns it, or when it says `muster.dev/simulated: "true"`.  How it behaves is said
-by its pool, at any time as the pool stands there, or by an annotation of its own (behaviour.py).
+by its pool, at any time as the pool stands there, or by an annotation of its own (behaviour.py).  Its clock is ahead by
+as much as it says, `muster.dev/clock-skew: "-90s"`.
 """
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from ..api.objects import Obj, name_of
 from ..client.mirror import Mirror
 from ..store.history import Change
 from . import behaviour, life, status
-from .machines import Machine, Resident
+from .machines import Machine, Resident, clock_skew_s
 from .means import Drawn
 
 POOLS = "nodepools.muster.dev"
@@ -46,7 +47,10 @@ class Simulation:
     def machine(self, node: Obj, now: float) -> Machine:
         if not (node["spec"].get("podCIDR") and status.internal_ip(node)):
             self._strangers += 1
-        return Machine(node, self._strangers, now)
+        return Machine(node, self._strangers, now, clock_skew_s(node))
+
+    def skew_s(self, node: Obj) -> float:
+        return clock_skew_s(node)
 
     def means(self, machine: Machine) -> Drawn:
         own = machine.node["metadata"].get("annotations", {}).get(behaviour.ANNOTATION)

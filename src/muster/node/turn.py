@@ -27,6 +27,7 @@ class Host(NamedTuple):
     address: str
     images: Mapping[str, float]  # full name -> when it is (or will be) there
     misfortunes: Sequence[Misfortune] = ()
+    skew_s: float = 0.0  # how far its clock, by which all times here are, is ahead of the server's
 
 
 class Telling(NamedTuple):
@@ -41,12 +42,12 @@ class Telling(NamedTuple):
 class Turn:
     def __init__(self, pod: Obj, life: Life, host: Host, now: float, means: Means):
         self.pod, self.before, self.host, self.now = pod, life, host, now
-        self.means = means.towards(pod, host.misfortunes, now)
+        self.means = means.towards(pod, host.misfortunes, now - host.skew_s)
         self.moment = now  # of the step under way
         self.parts = life.parts
         self.runs = list(life.runs)
         self.sandbox, self.verdict = life.sandbox, life.verdict
-        self.stops_at, self.gone_at = life.stops_at, life.gone_at
+        self.stops_by, self.stops_at, self.gone_at = life.stops_by, life.stops_at, life.gone_at
         self.something_ended = False
         self.tells: list[Telling] = []
         self.pulls: dict[str, float] = {}
@@ -56,7 +57,7 @@ class Turn:
     def life(self) -> Life:
         """The pod's life, as the turn leaves it."""
         return replace(self.before, parts=self.parts, runs=tuple(self.runs), sandbox=self.sandbox, verdict=self.verdict,
-                       stops_at=self.stops_at, gone_at=self.gone_at)
+                       stops_by=self.stops_by, stops_at=self.stops_at, gone_at=self.gone_at)
 
     def is_busy(self) -> bool:
         """Is the pod's worker pulling or starting a container?"""

@@ -4,6 +4,8 @@
     --kill-node 2@5m..20m,for=10m       two nodes, each at a moment of its own in that time, each back after ten minutes
     --fail 2%                           two in a hundred pods never start: no image, or a container that crashes
     --fail 10%@1h,for=5m,by=pull        only pulls, and only in those five minutes
+    --skew 3%=-2m..2m                   the clocks of three in a hundred nodes are wrong, each by a length of its own
+    --skew 1=1h@10m,for=5m              one is put forward by an hour after ten minutes, and right again after five
 
 `carry_out` makes them happen to a running cluster; the moments count from when it is called.  A loss of less than the
 50 s after which a node counts as lost (node_lifecycle.py) is a kubelet that paused: its pods ran on.  Whom a fault
@@ -14,15 +16,15 @@ from __future__ import annotations
 import asyncio
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ..api.durations import parse_duration, parse_range
+from ..api.durations import parse_duration, parse_offset, parse_range
 from ..api.errors import ApiError, NotFound
-from ..api.objects import Key, annotations_of, name_of
-from ..node.machines import FAIL
+from ..api.objects import Key, Obj, name_of
+from ..node.machines import CLOCK_SKEW, FAIL, FURTHEST_SKEW_S, clock_skew_s, is_failing
 from ..node.misfortune import Misfortune
 
 if TYPE_CHECKING:
@@ -89,7 +91,28 @@ class SlowPulls:
         return f"pulls take {self.times:g} times as long{_lasting(self)}"
 
 
-Fault = NodeLoss | StartFailure | SlowPulls
+@dataclass(frozen=True)
+class ClockSkew:
+    """Nodes whose clocks are wrong: whatever they and their pods say of times is."""
+
+    nodes: Amount
+    least_s: float  # how far ahead of ours, behind where it is less than none: each by an offset between these two
+    most_s: float
+    after_s: float = 0.0  # each from a moment between these two on
+    until_s: float = 0.0
+    for_s: float = math.inf
+
+    def __str__(self) -> str:
+        by = f"{self.least_s:+g} s" if self.least_s == self.most_s else f"{self.least_s:+g} to {self.most_s:+g} s"
+        back = "" if self.for_s == math.inf else f", right again after {self.for_s:g} s"
+        return f"{self.nodes} of the nodes' clocks are wrong by {by}{_between(self.after_s, self.until_s)}{back}"
+
+
+Fault = NodeLoss | StartFailure | SlowPulls | ClockSkew
+
+
+# Whether a node is struck already.
+IS_STRUCK: dict[type, Callable[[Obj], object]] = {NodeLoss: is_failing, ClockSkew: clock_skew_s}
 
 
 def _between(after_s: float, until_s: float) -> str:
@@ -125,6 +148,27 @@ def parse_fail(text: str) -> StartFailure:
     if wrong := [one for one in by if one not in (PULL, CRASH)]:
         raise ValueError(f'"{text}": by={wrong[0]} must be {PULL}, {CRASH} or {PULL}|{CRASH}')
     return StartFailure(share, by, after_s, _length(options.get("for"), text))
+
+
+def parse_skew(text: str) -> ClockSkew:
+    """ "3%=-2m..2m", "1=1h@5m..20m,for=10m".  ValueError says what is wrong with it."""
+    head, when, options = _parts(text, ("for",))
+    amount, equals, offsets = (part.strip() for part in head.partition("="))
+    if not equals or not offsets:
+        raise ValueError(f'"{text}": after the number of nodes there must be by how much their clocks are wrong, such '
+                         "as 3%=-2m..2m")
+    low, dots, high = offsets.partition("..")
+    try:
+        least_s = parse_offset(low)
+        most_s = parse_offset(high) if dots else least_s
+    except ValueError as wrong:
+        raise ValueError(f'"{text}": "{offsets}" {wrong}') from None
+    if least_s > most_s:
+        raise ValueError(f'"{text}": "{offsets}" must not start ({low}) above its end ({high})')
+    if max(-least_s, most_s) > FURTHEST_SKEW_S:
+        raise ValueError(f'"{text}": "{offsets}" must be less than a year')
+    after_s, until_s = _when(when, text)
+    return ClockSkew(_amount(amount, text), least_s, most_s, after_s, until_s, _length(options.get("for"), text))
 
 
 def _parts(text: str, known: tuple[str, ...]) -> tuple[str, str, dict[str, str]]:
@@ -192,7 +236,9 @@ async def carry_out(faults: Iterable[Fault], cluster: Cluster, say: Say = lambda
             mine = Random(f"{chance.getrandbits(64)}/{number}")
             match fault:
                 case NodeLoss():
-                    group.create_task(_lose_nodes(fault, cluster, mine, say))
+                    group.create_task(_strike(fault, cluster, mine, say, _lose_node))
+                case ClockSkew():
+                    group.create_task(_strike(fault, cluster, mine, say, _set_clock_wrong))
                 case StartFailure():
                     group.create_task(_befall(_failures(fault, str(mine.random())), fault, cluster, say))
                 case SlowPulls():
@@ -214,7 +260,11 @@ async def _befall(misfortunes: list[Misfortune], fault: StartFailure | SlowPulls
         cluster.fleet.befall(one._replace(since=now, until=now + fault.for_s))
 
 
-async def _lose_nodes(fault: NodeLoss, cluster: Cluster, chance: Random, say: Say) -> None:
+Blow = Callable[[Any, str, Random, "Cluster", Say], Coroutine[Any, Any, None]]
+
+
+async def _strike(fault: NodeLoss | ClockSkew, cluster: Cluster, chance: Random, say: Say, blow: Blow) -> None:
+    """Nodes that are well, each at its moment, and no node twice."""
     await asyncio.sleep(fault.after_s)
     loop = asyncio.get_running_loop()
     began, nodes = loop.time(), cluster.mirror.objects("nodes")
@@ -226,26 +276,37 @@ async def _lose_nodes(fault: NodeLoss, cluster: Cluster, chance: Random, say: Sa
             if (wait_s := began + moment - loop.time()) > 0:
                 await asyncio.sleep(wait_s)
             well = sorted(name_of(node) for node in nodes.values()
-                          if name_of(node) not in struck and annotations_of(node).get(FAIL) != "true")
+                          if name_of(node) not in struck and not IS_STRUCK[type(fault)](node))
             if well:
                 struck.add(name := chance.choice(well))
-                group.create_task(_lose_node(name, fault.for_s, cluster, say))
+                group.create_task(blow(fault, name, chance, cluster, say))
 
 
-async def _lose_node(name: str, for_s: float, cluster: Cluster, say: Say) -> None:
+async def _lose_node(fault: NodeLoss, name: str, chance: Random, cluster: Cluster, say: Say) -> None:
     say(f"node {name} falls silent")
-    await _set_silent(name, "true", cluster)
-    if for_s < math.inf:
-        await asyncio.sleep(for_s)
+    await _annotate(name, FAIL, "true", cluster)
+    if fault.for_s < math.inf:
+        await asyncio.sleep(fault.for_s)
         say(f"node {name} is back")
-        await _set_silent(name, None, cluster)
+        await _annotate(name, FAIL, None, cluster)
 
 
-async def _set_silent(name: str, silent: str | None, cluster: Cluster) -> None:
+async def _set_clock_wrong(fault: ClockSkew, name: str, chance: Random, cluster: Cluster, say: Say) -> None:
+    by_s = round(chance.uniform(fault.least_s, fault.most_s), 3)
+    say(f"the clock of node {name} is {abs(by_s):g} s {'behind' if by_s < 0 else 'ahead'}")
+    await _annotate(name, CLOCK_SKEW, f"{by_s:.3f}s", cluster)
+    if fault.for_s < math.inf:
+        await asyncio.sleep(fault.for_s)
+        say(f"the clock of node {name} is right again")
+        await _annotate(name, CLOCK_SKEW, None, cluster)
+
+
+async def _annotate(name: str, annotation: str, value: str | None, cluster: Cluster) -> None:
     """The server may be in trouble too: it is asked again, a bounded number of times."""
     for tries_left in reversed(range(TRIES)):
         try:
-            await cluster.client(HANDS).patch(Key("nodes", "", name), {"metadata": {"annotations": {FAIL: silent}}})
+            await cluster.client(HANDS).patch(Key("nodes", "", name), {
+                "metadata": {"annotations": {annotation: value}}})
             return
         except NotFound:
             return  # the node was deleted

@@ -11,7 +11,7 @@ from ..api.durations import check_length, parse_duration
 from ..api.errors import BadRequest
 from ..api.objects import Obj
 from .alternatives import Setting, parse_setting
-from .faults import Fault, parse_fail, parse_kill_node
+from .faults import Fault, parse_fail, parse_kill_node, parse_skew
 
 STABLE = "stable"
 MEASURED = "measured"
@@ -40,7 +40,7 @@ class Options:
 def options(*, files: Sequence[Path], on: Sequence[Path], pools: Sequence[Obj], settings: Sequence[str],
             restart: Sequence[str], lengths: dict[str, str | None], fail: Sequence[str], kill_node: Sequence[str],
             until: str, runs: int, seed: str, jobs: int | None, output: str, out: Path | None,
-            record: Path | None = None) -> Options:
+            skew: Sequence[str] = (), record: Path | None = None) -> Options:
     """Raises BadRequest with the one sentence that says which option is wrong, and why."""
     for option, paths in (("-f", files), ("--on", on)):
         for path in paths:
@@ -60,7 +60,7 @@ def options(*, files: Sequence[Path], on: Sequence[Path], pools: Sequence[Obj], 
     said = tuple((name, text) for name, text in lengths.items() if text is not None)
     for name, text in said:
         _check_length(name, text, has_snapshot=bool(on))
-    faults = _faults(fail, kill_node)
+    faults = _faults(fail, kill_node, skew)
     parsed = tuple(parse_setting(text) for text in settings)
     if (count := math.prod(len(one.values) for one in parsed)) > MOST_ALTERNATIVES:
         raise BadRequest(f"--set: that is {count} alternatives; at most {MOST_ALTERNATIVES} are compared")
@@ -71,10 +71,11 @@ def options(*, files: Sequence[Path], on: Sequence[Path], pools: Sequence[Obj], 
                    seed, jobs or os.cpu_count() or 1, output, out, record)
 
 
-def _faults(fail: Sequence[str], kill_node: Sequence[str]) -> tuple[Fault, ...]:
+def _faults(fail: Sequence[str], kill_node: Sequence[str], skew: Sequence[str]) -> tuple[Fault, ...]:
     found: list[Fault] = []
     read: Sequence[tuple[str, Sequence[str], Callable[[str], Fault]]] = (
-        ("--fail", fail, parse_fail), ("--kill-node", kill_node, parse_kill_node))
+        ("--fail", fail, parse_fail), ("--kill-node", kill_node, parse_kill_node),
+        ("--skew", skew, parse_skew))
     for option, texts, parse in read:
         for text in texts:
             try:

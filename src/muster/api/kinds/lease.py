@@ -10,6 +10,9 @@ from ..tables import AGE, NAME, path_cell
 from ..validation.metadata import not_negative, validate_metadata, validate_metadata_update
 from .kind import Column, Kind
 
+# On a lease that was renewed late: how long ago it should have been (node/leases.py).
+RENEWED_AGO = "muster.dev/renewed-seconds-ago"
+
 
 def validate(lease: Obj) -> list[Cause]:
     wrong = validate_metadata(lease, namespaced=True)
