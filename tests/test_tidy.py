@@ -11,7 +11,7 @@ FLOORS = {"api": 0, "store": 1, "server": 2, "client": 3, "control": 4, "control
           "network": 5, "why": 6, "rehearsal": 7, "bench": 7, "cli": 8, "dashboard": 8, "testing": 9}
 # Beside the floors: what composes them, and what it is composed from.
 BESIDE = {"app", "process", "clock", "bootstrap", "request", "data_directory", "__main__", "manifests", "private_file",
-          "pytest_plugin", "cluster_network", "own_addresses"}
+          "pytest_plugin", "cluster_network", "own_addresses", "joined_machine"}
 COMPOSED = {"app", "bootstrap", "manifests"}  # what a rehearsal is made of: it composes a cluster, as app.py does
 AMBIENT = {"time.time", "time.monotonic", "time.sleep", "datetime.now", "datetime.utcnow", "random.random",
            "random.choice", "random.uniform", "random.Random", "uuid.uuid4", "uuid.uuid1", "os.urandom",

@@ -135,6 +135,10 @@ class Cluster:
             yield certificate_cleaning.controller
             yield token_cleaning.controller
 
+    def take_on(self, controller: Controller) -> None:
+        """One more controller, before it runs."""
+        self.runtimes.append(self._runtime(controller))
+
     def _runtime(self, controller: Controller) -> Runtime:
         client = self.client(SYSTEM + (controller.account or controller.name))
         return Runtime(controller, self.mirror, client, self.clock, self.kinds, self._recorder(controller.name))

@@ -6,6 +6,9 @@
 
 The first two are written as services with EndpointSlices, so that the rules know no special cases; both are corrected
 at each start, for ports and bridges change.  Whoever has a kube-dns of their own (one with a selector) keeps it.
+
+On a machine that has joined (joined_machine.py) the server is elsewhere, and each machine answers its own pods'
+questions about names: there both services lead to where these are.  Routes lead to the pods on other machines.
 """
 from __future__ import annotations
 
@@ -28,6 +31,7 @@ from .network.backends import Here
 from .network.directory import SLICES
 from .network.dns_server import DnsServer, serve_dns
 from .network.forwarding import PORT, Forwarder
+from .network.machine_routes import MachineRoutes
 from .network.node_proxies import Hosted, NodeProxies
 from .node import network_namespace
 from .node.dns_config import parse
@@ -48,6 +52,7 @@ async def cluster_network(nodes: LocalNodes, mirror: Mirror, client: Client, kin
     """Enter it before the mirror runs, once the first objects are there.  Raises Unusable."""
     gateway = nodes.fabric.gateway
     proxies = NodeProxies(mirror, _hosted(nodes), str(IP_RANGE))
+    routes = _routes(nodes, mirror, server="")
     async with contextlib.AsyncExitStack() as stack:
         address, listens = reached_at(front.host, gateway)
         if not listens:
@@ -57,9 +62,33 @@ async def cluster_network(nodes: LocalNodes, mirror: Mirror, client: Client, kin
         await keep(client, kinds, [*bootstrap.api_endpoints(address, front.port),
                                     *bootstrap.name_server(gateway, names.port)])
         async with asyncio.TaskGroup() as group:
-            work = group.create_task(proxies.run(), name="rules of services")
+            work = [group.create_task(proxies.run(), name="rules of services"),
+                    group.create_task(routes.run(), name="routes to machines")]
             yield
-            work.cancel()
+            for task in work:
+                task.cancel()
+
+
+@contextlib.asynccontextmanager
+async def joined_network(nodes: LocalNodes, mirror: Mirror, server: str, port: int) -> AsyncIterator[None]:
+    """Around the node of a machine that has joined; `server` is the address of the API server.  As above."""
+    gateway = nodes.fabric.gateway
+    routes = _routes(nodes, mirror, server)
+    async with contextlib.AsyncExitStack() as stack:
+        names = await _open_names(stack, mirror, gateway, 0)
+        proxies = NodeProxies(mirror, _hosted(nodes), str(IP_RANGE), {
+            ("default", "kubernetes"): (server, port), ("kube-system", "kube-dns"): (gateway, names.port)})
+        async with asyncio.TaskGroup() as group:
+            work = [group.create_task(proxies.run(), name="rules of services"),
+                    group.create_task(routes.run(), name="routes to machines")]
+            yield
+            for task in work:
+                task.cancel()
+
+
+def _routes(nodes: LocalNodes, mirror: Mirror, server: str) -> MachineRoutes:
+    own = list(nodes.agents)
+    return MachineRoutes(mirror, own, server, partial(network_namespace.lead, nodes.fabric, own))
 
 
 def reached_at(host: str, gateway: str) -> tuple[str, bool]:

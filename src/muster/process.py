@@ -17,13 +17,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from . import bootstrap, interpreter
-from .api.errors import ApiError, Internal
+from .api.errors import ApiError, Internal, Invalid
 from .api.objects import Key, Obj, name_of
 from .app import Cluster, running
 from .clock import Clock
+from .controllers.node_networks import node_networks
 from .data_directory import Unusable
 from .manifests import check, located, read_manifests
-from .own_addresses import names_of
+from .own_addresses import is_loopback, names_of
 from .request import Request
 from .store.memory import MemoryStore
 from .store.store import Store
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 DEFAULT_NODES = 3
+DEFAULT_CIDR = "10.88.0.0/16"
 POOLS = "nodepools.muster.dev"
 RECORDED_WITHIN_S = 1.0
 
@@ -96,6 +98,9 @@ async def _serve(request: Request, ready: Callable[[str, str], None], executor: 
             await cluster.create_roles()
             await _set_up_pools(cluster, request)
             write_kubeconfig(data.kubeconfig, front.url, issued.ca, issued.admin, issued.admin_key)
+            cluster.take_on(node_networks(real.cidr))
+            if not is_loopback(request.host):
+                await _serve_names(cluster)
             async with real.network(api, front, issued), running(cluster), real.running():
                 for manifest in manifests:
                     try:
@@ -119,6 +124,11 @@ class _RealNodes:
     def __init__(self, cluster: Cluster, request: Request):
         self._cluster, self._request = cluster, request
         self._nodes: LocalNodes | None = None
+
+    @property
+    def cidr(self) -> str:
+        """Of all nodes and pods, also of those that join from other machines."""
+        return self._nodes.fabric.cidr if self._nodes is not None else self._request.cluster_cidr or DEFAULT_CIDR
 
     def logs(self, pod: Obj, options: LogOptions) -> AsyncIterator[bytes]:
         if self._nodes is not None and pod["spec"].get("nodeName") in self._nodes.agents:
@@ -265,6 +275,13 @@ async def _open_store(request: Request, executor: ThreadPoolExecutor) -> Store:
         return SqliteStore.open(request.data.database, off_loop=off_loop)
     except StoreUnusable as error:
         raise Unusable(str(error)) from error
+
+
+async def _serve_names(cluster: Cluster) -> None:
+    """The service that pods ask for names, for nodes that join; each of their machines answers by itself."""
+    service = bootstrap.name_server("", 0)[0]
+    with contextlib.suppress(Invalid):  # its address was given to another service, in a cluster that is older
+        await cluster.create_missing([service])
 
 
 async def _set_up_pools(cluster: Cluster, request: Request) -> None:

@@ -15,6 +15,8 @@ WAITS = "trap 'exit 0' TERM; while :; do sleep 0.1; done"
 class Nodes:
     """A server with real nodes, and a kubectl that talks to it."""
 
+    within = ()  # words before each command: on which machine it runs
+
     def __init__(self, data_dir, *arguments):
         self.data_dir, self.arguments = data_dir, arguments
         self.kubeconfig = data_dir / "kubeconfig"
@@ -34,7 +36,7 @@ class Nodes:
         return json.loads((self.data_dir / "nodes.json").read_text())["tag"]
 
     def muster(self, *arguments, fails=False):
-        done = subprocess.run([sys.executable, "-m", "muster", *map(str, arguments), "--data-dir", str(self.data_dir)],
+        done = subprocess.run([*self.within, sys.executable, "-m", "muster", *map(str, arguments), "--data-dir", str(self.data_dir)],
                               capture_output=True, text=True, timeout=PATIENCE_S, check=False)
         assert (done.returncode != 0) == fails, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr, done.stderr
@@ -44,13 +46,13 @@ class Nodes:
         """`fails=None`: it may."""
         if isinstance(given, dict | list):
             given = json.dumps(given)
-        done = subprocess.run([KUBECTL, *map(str, arguments)], input=given, capture_output=True, text=True,
+        done = subprocess.run([*self.within, KUBECTL, *map(str, arguments)], input=given, capture_output=True, text=True,
                               timeout=within_s, env=self.environment, check=False)
         assert fails is None or (done.returncode != 0) == fails, f"kubectl {arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout + (done.stderr if fails else "")
 
     def start(self, *arguments, **more):
-        return subprocess.Popen([KUBECTL, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        return subprocess.Popen([*self.within, KUBECTL, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                 text=True, env=self.environment, **more)
 
     @property
@@ -61,15 +63,13 @@ class Nodes:
         """What of it is on the machine."""
         tag, found = self.tag, []
         found += [f"namespace {path.name}" for path in Path("/run/netns").glob(f"muster-{tag}-*")]
-        found += [f"link {name}" for name in os.listdir("/sys/class/net") if tag in name]
-        tables = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True).stdout
-        found += [f"rules {line}" for line in tables.splitlines() if tag in line]
+        found += [f"link {line}" for line in self._said("ip", "-o", "link") if tag in line]
+        found += [f"rules {line}" for line in self._said("nft", "list", "tables") if tag in line]
         found += [f"mount {line.split()[4]}" for line in Path("/proc/self/mountinfo").read_text().splitlines()
                   if str(self.data_dir) in line or f"/run/muster/{tag}" in line]
         found += [f"cgroup {path}" for stem in ("", "*/") for path in Path("/sys/fs/cgroup").glob(f"{stem}muster-{tag}")]
         found += [f"state {path}" for path in Path("/run/muster").glob(tag)]
-        routes = subprocess.run(["ip", "route"], capture_output=True, text=True, check=True).stdout
-        found += [f"route {line}" for line in routes.splitlines() if tag in line]
+        found += [f"route {line}" for line in self._said("ip", "route") if tag in line]
         for entry in Path("/proc").glob("[0-9]*"):
             try:
                 words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
@@ -79,6 +79,10 @@ class Nodes:
                                                                            or f"/run/muster/{tag}" in words):
                 found.append(f"process {words}")
         return found
+
+
+    def _said(self, *words):
+        return subprocess.run([*self.within, *words], capture_output=True, text=True, check=True).stdout.splitlines()
 
 
 class Space:

@@ -27,6 +27,9 @@ app.add_typer(history, name="history")
 DataDir = Annotated[Path, typer.Option("--data-dir", envvar="MUSTER_DATA_DIR",
                                        help="Where the cluster lives.", show_default=DEFAULT)]
 HOME = Path(DEFAULT)
+NODE_DEFAULT = "~/.muster/node"
+NodeDataDir = Annotated[Path, typer.Option("--data-dir", help="What this machine keeps as a node.",
+                                           show_default=NODE_DEFAULT)]
 Output = Annotated[str, typer.Option("-o", "--output", help="table, json or yaml.")]
 
 
@@ -213,6 +216,34 @@ def node_token(
     """Print the command with which another machine joins the cluster that runs here."""
     from .node import make_token
     make_token(DataDirectory(data_dir), ttl, description)
+
+
+@node.command("join")
+def node_join(
+    server: Annotated[str, typer.Option(metavar="URL", help="The cluster's server: https://192.0.2.7:6443.")] = "",
+    token: Annotated[str, typer.Option(help="What `muster node token` gave.")] = "",
+    ca_hash: Annotated[str, typer.Option(metavar="sha256:...", help="By which the server's CA is known.")] = "",
+    name: Annotated[str, typer.Option(help="The node's name. Default: the machine's.")] = "",
+    data_dir: NodeDataDir = Path(NODE_DEFAULT),
+    images: Annotated[list[Path] | None, typer.Option("--load-image", metavar="FILE.tar", help="Load images.")] = None,
+    image_map: Annotated[list[str] | None, typer.Option(
+        "--image-map", metavar="PATTERN=IMAGE",
+        help="Run IMAGE where a manifest names one that matches (* and ?).")] = None,
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Return once pods can run.")] = False,
+) -> None:
+    """Make this machine a node of a cluster elsewhere (Linux, root); later without options, as before."""
+    from ..joined_machine import Request
+    from .node import join
+    from .up import parse_image_map
+    join(Request(DataDirectory(data_dir), server, token, ca_hash, name, tuple(path.absolute() for path in images or ()),
+                 parse_image_map(image_map or ())), detach=detach)
+
+
+@node.command("leave")
+def node_leave(data_dir: NodeDataDir = Path(NODE_DEFAULT)) -> None:
+    """Take this machine out of its cluster; nothing of it is left here."""
+    from .node import leave
+    leave(DataDirectory(data_dir))
 
 
 @pool.command("list")

@@ -1,7 +1,11 @@
-"""`muster node`: how other machines become nodes of a cluster."""
+"""`muster node`: how machines become nodes of a cluster that runs elsewhere, and stop being that."""
 from __future__ import annotations
 
+import asyncio
+import sys
+from importlib.util import find_spec
 from math import isinf
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ..api.durations import parse_duration
@@ -12,6 +16,12 @@ from ..data_directory import DataDirectory, Unusable
 from ..own_addresses import seen_from_outside
 from ..server.bootstrap_tokens import generate, secret_of
 from .connection import ask, running_kubeconfig
+from .up import check_extra, end, say, spawn
+
+if TYPE_CHECKING:
+    from ..joined_machine import Request
+
+JOIN = "muster node join"
 
 
 def make_token(data: DataDirectory, ttl: str, description: str) -> None:
@@ -46,3 +56,43 @@ def reachable(server: str) -> str:
         raise Unusable(f"the server listens on {parts.hostname} alone, where no other machine reaches it: stop it with "
                        "`muster down`, and start it again with `muster up --host ADDRESS`, an address of this machine")
     return f"https://[{host}]:{parts.port}" if ":" in host else f"https://{host}:{parts.port}"
+
+
+def join(request: Request, *, detach: bool) -> None:
+    """Is a node of that cluster until it is told to stop; with `detach`, starts a process that is."""
+    for archive in request.images:
+        if not archive.is_file():
+            raise BadRequest(f"--load-image {archive}: no such file")
+    check_extra(JOIN)
+    asyncio.run(_check_host())
+    data = request.data
+    data.prepare()
+    running = data.running()
+    if running is not None:
+        raise Unusable(f"{data.path} is in use (pid {running.pid}, {running.url}): this machine is a node already, or "
+                       "a server; stop it with `muster down --data-dir`, or name another folder with --data-dir")
+    if detach:
+        print(spawn([word for word in sys.argv[1:] if word not in ("-d", "--detach")], data))
+        return
+    from ..joined_machine import serve
+    serve(request, ready=say)
+
+
+async def _check_host() -> None:
+    from ..node import containerd
+    try:
+        await containerd.check_host(JOIN, JOIN, "")
+    except containerd.Unusable as error:
+        raise Unusable(str(error)) from None
+
+
+def leave(data: DataDirectory) -> None:
+    """Ends the node of this machine, and takes it out of its cluster."""
+    if not data.path.is_dir() or find_spec("grpc") is None:
+        print("this machine is no node of any cluster")
+        return
+    from .. import joined_machine
+    running = data.running()
+    if running is not None:
+        asyncio.run(end(running))
+    print(asyncio.run(joined_machine.leave(data)))

@@ -43,8 +43,8 @@ def check(request: Request) -> None:
         raise BadRequest(f"--store {request.store}: this version keeps a cluster in sqlite or memory")
     if request.runtime not in (SIMULATED, CONTAINERS):
         raise BadRequest(f"--runtime {request.runtime}: it is {SIMULATED} or {CONTAINERS}")
-    if request.runtime != CONTAINERS and (request.cluster_cidr or request.images or request.image_map):
-        raise BadRequest(f"--cluster-cidr, --load-image and --image-map are for --runtime {CONTAINERS}")
+    if request.runtime != CONTAINERS and (request.images or request.image_map):
+        raise BadRequest(f"--load-image and --image-map are for --runtime {CONTAINERS}")
     if request.runtime == CONTAINERS:
         check_extra()
     for archive in request.images:
@@ -62,9 +62,9 @@ def check(request: Request) -> None:
             raise BadRequest(f"-f {file}: no such file")
 
 
-def check_extra() -> None:
+def check_extra(what: str = f"--runtime {CONTAINERS}") -> None:
     if find_spec("grpc") is None or find_spec("google.protobuf") is None:
-        raise BadRequest(f"--runtime {CONTAINERS} needs Muster's extra: pip install 'muster[containers]'")
+        raise BadRequest(f"{what} needs Muster's extra: pip install 'muster[containers]'")
 
 
 def last_runtime(data: DataDirectory) -> str:
@@ -83,7 +83,12 @@ def parse_image_map(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
 
 
 def _say_ready(url: str, kubeconfig: str) -> None:
-    print(f"muster is ready at {url} with kubeconfig {kubeconfig}: export KUBECONFIG={kubeconfig}", flush=True)
+    say(f"muster is ready at {url} with kubeconfig {kubeconfig}: export KUBECONFIG={kubeconfig}")
+
+
+def say(line: str) -> None:
+    """The line that says that it is ready."""
+    print(line, flush=True)
     if os.environ.get(DETACHED):
         # The one who started us reads this line and leaves; nobody reads another.
         nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -118,8 +123,9 @@ def stop(data: DataDirectory) -> None:
         print(f"no cluster is running on {data.path}")
         _clean_up(data)
         return
-    asyncio.run(_end(running))
-    print(f"stopped (pid {running.pid}); start it again with `muster up --data-dir {data.path}`")
+    asyncio.run(end(running))
+    command = "node join" if (data.path / "node.json").exists() else "up"
+    print(f"stopped (pid {running.pid}); start it again with `muster {command} --data-dir {data.path}`")
 
 
 def _clean_up(data: DataDirectory) -> None:
@@ -132,7 +138,7 @@ def _clean_up(data: DataDirectory) -> None:
         print("what its real nodes had left was taken away")
 
 
-async def _end(running: Running) -> None:
+async def end(running: Running) -> None:
     os.kill(running.pid, signal.SIGTERM)
     if not await _ended(running.pid, STOP_WITHIN_S):
         os.kill(running.pid, signal.SIGKILL)

@@ -169,6 +169,10 @@ class Pool:
         self._idle: list[Connection] = []
         self._all: set[Connection] = set()
 
+    def present(self, config: Kubeconfig) -> None:
+        """New connections show this certificate; those that are open stay."""
+        self._tls = tls(config)
+
     async def request(self, method: str, target: str, body: bytes = b"",
                       headers: Mapping[str, str] | None = None) -> tuple[int, dict[bytes, bytes], bytes]:
         """One request, answered in full."""

@@ -52,12 +52,16 @@ class RemoteClient:
         self._pool = Pool(config)
         self._where: dict[str, Where] = {}
         self._named: dict[tuple[str, str], Where] = {}
-        self._listed: dict[str, tuple[int, dict[tuple[str, str], Snapshot]]] = {}
+        self._listed: dict[tuple[str, str], tuple[int, dict[tuple[str, str], Snapshot]]] = {}  # by resource and fields
         for kind in kinds if kinds is not None else Kinds(BUILT_IN):
             self._learn(kind.resource, _where_of(kind))
 
     async def close(self) -> None:
         await self._pool.close()
+
+    def present(self, config: Kubeconfig) -> None:
+        """Another certificate of the same user, for the same server."""
+        self._pool.present(config)
 
     async def request(self, method: str, path: str, body: bytes = b"",
                       headers: Mapping[str, str] | None = None) -> tuple[int, dict[bytes, bytes], bytes]:
@@ -88,21 +92,21 @@ class RemoteClient:
                 break
             query["continue"] = token
         revision = int(page["metadata"]["resourceVersion"])
-        if not (namespace or labels or fields):
-            self._listed[resource] = revision, {
+        if not (namespace or labels):
+            self._listed[resource, fields] = revision, {
                 (namespace_of(item), name_of(item)): Snapshot(item, revision_of(item)) for item in items}
         return Listing(items, revision)
 
-    async def follow(self, resource: str, after: int) -> AsyncIterator[Sequence[Change]]:
+    async def follow(self, resource: str, after: int, *, fields: str = "") -> AsyncIterator[Sequence[Change]]:
         """Every change after a revision.  Raises Gone, and Unavailable once it could not reconnect for long."""
         where = await self._find(resource)
-        revision, known = self._listed.pop(resource, (0, {}))
+        revision, known = self._listed.pop((resource, fields), (0, {}))
         if revision != after:
             known = {}
         failed = 0
         while True:
             try:
-                async for events in self._watch(where, after):
+                async for events in self._watch(where, after, fields):
                     failed = 0
                     changes = [change for event in events
                                if (change := _change(resource, where, event, known)) is not None]
@@ -115,8 +119,8 @@ class RemoteClient:
                     raise Unavailable(str(error)) from None
             await asyncio.sleep(RECONNECT_S[failed])
 
-    async def _watch(self, where: Where, after: int) -> AsyncIterator[Items]:
-        query = {"watch": "1", "allowWatchBookmarks": "true", "resourceVersion": str(after)}
+    async def _watch(self, where: Where, after: int, fields: str) -> AsyncIterator[Items]:
+        query = {"watch": "1", "allowWatchBookmarks": "true", "resourceVersion": str(after), "fieldSelector": fields}
         response, chunks = await self._pool.stream("GET", _with_query(_path(where, ""), query), {"accept": _JSON})
         try:
             if response.status != 200:

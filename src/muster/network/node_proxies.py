@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from ..api.objects import Key, Obj, labels_of
@@ -41,8 +42,10 @@ class Hosted(NamedTuple):
 class NodeProxies:
     """Make it before the mirror runs."""
 
-    def __init__(self, mirror: Mirror, nodes: Iterable[Hosted], service_cidr: str):
-        self._mirror = mirror
+    def __init__(self, mirror: Mirror, nodes: Iterable[Hosted], service_cidr: str,
+                 instead: Mapping[Place, tuple[str, int]] = MappingProxyType({})):
+        """`instead`: services that lead somewhere else from here than their endpoints say."""
+        self._mirror, self._instead = mirror, instead
         self._nodes = [_Node(one, service_cidr) for one in nodes]
         self._slices: dict[Place, dict[str, Obj]] = {}  # of a service, by name
         self._dirty: dict[Place, None] = {}
@@ -65,10 +68,16 @@ class NodeProxies:
             if not number % AT_ONCE:
                 await asyncio.sleep(0)  # others have their turn
             service = self._mirror.get(Key(SERVICES, *place))
-            slices = [self._reached(one) for one in self._slices.get(place, {}).values()]
+            slices = self._slices_of(place, service)
             for node in self._nodes:
                 node.put(place, service, slices)
         await asyncio.gather(*(node.carry_out(self._woken.set) for node in self._nodes))
+
+    def _slices_of(self, place: Place, service: Obj | None) -> list[Obj]:
+        other = self._instead.get(place)
+        if other is not None and service is not None and not service["spec"].get("selector"):
+            return [led_to(service, *other)]
+        return [self._reached(one) for one in self._slices.get(place, {}).values()]
 
     def _reached(self, slice_: Obj) -> Obj:
         """Without the endpoints of simulated nodes: no packet gets there, so who has no other is refused at once."""
@@ -116,6 +125,14 @@ class NodeProxies:
     def _touch(self, place: Place) -> None:
         self._dirty[place] = None
         self._woken.set()
+
+
+def led_to(service: Obj, address: str, port: int) -> Obj:
+    """A slice that leads all its ports to one."""
+    ports = [{"name": one.get("name", ""), "protocol": one.get("protocol", "TCP"), "port": port}
+             for one in service["spec"].get("ports") or ()]
+    return {"metadata": {"name": "instead"}, "addressType": "IPv4", "ports": ports,
+            "endpoints": [{"addresses": [address], "conditions": {"ready": True}}]}
 
 
 class _Node:

@@ -39,26 +39,27 @@ _WITHOUT = [f"io.containerd.snapshotter.v1.{name}" for name in ("aufs", "btrfs",
     "io.containerd.internal.v1.opt", "io.containerd.tracing.processor.v1.otlp"]
 
 
-async def check_host() -> None:
+async def check_host(what: str = "--runtime containers", command: str = "muster up --runtime containers",
+                     else_: str = "; leave it out for simulated nodes") -> None:
     """Can pods be run here?  Raises Unusable with what to install or change."""
     if not Path("/proc/self/ns").exists():
-        raise Unusable("--runtime containers runs on Linux alone; leave it out for simulated nodes")
+        raise Unusable(f"{what} runs on Linux alone{else_}")
     if os.geteuid() != 0:
-        raise Unusable("--runtime containers needs root: try `sudo muster up --runtime containers`")
+        raise Unusable(f"{what} needs root: try `sudo {command}`")
     missing = sorted({package for program, package in NEEDED_PROGRAMS.items()
                       if shutil.which(program, path=search_path()) is None})
     folder = plugin_folder()
     if folder is None:
         missing.append("containernetworking-plugins")
     if missing:
-        raise Unusable(f"--runtime containers needs {', '.join(missing)}: on Debian or Ubuntu, "
+        raise Unusable(f"{what} needs {', '.join(missing)}: on Debian or Ubuntu, "
                        f"`apt-get install -y {' '.join(missing)}`")
     said = await run("containerd", "--version")
     found = re.search(r"\bv?(\d+)\.(\d+)\.\d+", said)
     if found is not None and (int(found[1]), int(found[2])) < OLDEST:
         raise Unusable(f"containerd {found[0]} is too old: {OLDEST[0]}.{OLDEST[1]} or newer is needed")
     if os.uname().machine != "x86_64":
-        raise Unusable(f"--runtime containers runs on x86-64 alone; this is {os.uname().machine}")
+        raise Unusable(f"{what} runs on x86-64 alone; this is {os.uname().machine}")
 
 
 def plugin_folder() -> str | None:

@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -87,17 +87,31 @@ async def prepare(data: Path, wanted: Wanted, client: Client, mirror: Mirror, cl
     if count > MOST_NODES:
         raise Unusable(f"--nodes {count}: at most {MOST_NODES} real nodes live on one machine")
     fabric = await network_namespace.choose(tag, wanted.cidr, before.get("cidr", ""))
-    if before and (before.get("cidr") != fabric.cidr or len(before["nodes"]) > count):
+    numbers = {node_name(number): number for number in range(1, count + 1)}
+    return await _stand(data, fabric, numbers, wanted, client, mirror, clock, tell)
+
+
+async def prepare_joined(data: Path, name: str, number: int, wanted: Wanted, client: Client, mirror: Mirror,
+                         clock: Clock, tell: Callable[[Tell], None]) -> LocalNodes:
+    """This machine's one node of a cluster elsewhere, which says its number and network.  Raises Unusable."""
+    fabric = await network_namespace.choose(tag_of(data), wanted.cidr, wanted.cidr)
+    return await _stand(data, fabric, {name: number}, wanted, client, mirror, clock, tell)
+
+
+async def _stand(data: Path, fabric: Fabric, numbers: Mapping[str, int], wanted: Wanted, client: Client, mirror: Mirror,
+                 clock: Clock, tell: Callable[[Tell], None]) -> LocalNodes:
+    before = _record(data)
+    there = before.get("nodes", {})
+    if before and (before.get("cidr") != fabric.cidr or not there.items() <= numbers.items()):
         await clean(data)  # what runs now is not what is wanted: the pods start anew
-    numbers = range(1, count + 1)
-    dropped = sorted(set(before.get("nodes", ())) - {node_name(number) for number in numbers})
-    _write_record(data, fabric, [node_name(number) for number in numbers])
+    dropped = sorted(set(there) - set(numbers))
+    _write_record(data, fabric, numbers)
     try:
         await network_namespace.build_fabric(fabric)
         agents = []
-        for number in numbers:
-            await network_namespace.build_node(fabric, node_name(number), number, numbers)
-            agents.append(_agent(data, fabric, number, wanted, client, mirror, clock, tell))
+        for name, number in numbers.items():
+            await network_namespace.build_node(fabric, name, number, numbers.values())
+            agents.append(_agent(data, fabric, name, number, wanted, client, mirror, clock, tell))
         await asyncio.gather(*(agent.prepare(wanted.archives) for agent in agents))
     except network_namespace.CommandFailed as error:
         await clean(data)
@@ -108,9 +122,8 @@ async def prepare(data: Path, wanted: Wanted, client: Client, mirror: Mirror, cl
     return LocalNodes(fabric, agents, data, dropped, client)
 
 
-def _agent(data: Path, fabric: Fabric, number: int, wanted: Wanted, client: Client, mirror: Mirror, clock: Clock,
-           tell: Callable[[Tell], None]) -> Agent:
-    name = node_name(number)
+def _agent(data: Path, fabric: Fabric, name: str, number: int, wanted: Wanted, client: Client, mirror: Mirror,
+           clock: Clock, tell: Callable[[Tell], None]) -> Agent:
     folder, state = data / "nodes" / name, STATE / fabric.tag / name
     folder.mkdir(mode=0o711, parents=True, exist_ok=True)
     mirrors = data / "registries"
@@ -129,7 +142,7 @@ async def clean(data: Path) -> bool:
     fabric = Fabric(before["tag"], before["cidr"])
     folders = [data / "nodes" / name for name in before["nodes"]]
     await clean_up(fabric.tag, STATE / fabric.tag, folders)
-    for number, name in enumerate(before["nodes"], 1):
+    for name, number in before["nodes"].items():
         await network_namespace.remove_node(fabric, name, number)
         shutil.rmtree(data / "nodes" / name / "cni" / "addresses", ignore_errors=True)
     await network_namespace.remove_fabric(fabric)
@@ -152,12 +165,15 @@ def had_nodes(data: Path) -> bool:
 def _record(data: Path) -> Obj:
     try:
         said = json.loads((data / "nodes.json").read_text())
-        return {"tag": str(said["tag"]), "cidr": str(said["cidr"]), "nodes": [str(one) for one in said["nodes"]]}
+        nodes = said["nodes"] if isinstance(said["nodes"], dict) else {  # as older versions wrote it
+            name: number for number, name in enumerate(said["nodes"], 1)}
+        return {"tag": str(said["tag"]), "cidr": str(said["cidr"]),
+                "nodes": {str(name): int(number) for name, number in nodes.items()}}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 
 
-def _write_record(data: Path, fabric: Fabric, nodes: list[str]) -> None:
+def _write_record(data: Path, fabric: Fabric, nodes: Mapping[str, int]) -> None:
     fresh = data / "nodes.json.new"
-    fresh.write_text(json.dumps({"tag": fabric.tag, "cidr": fabric.cidr, "nodes": nodes}))
+    fresh.write_text(json.dumps({"tag": fabric.tag, "cidr": fabric.cidr, "nodes": dict(nodes)}))
     os.replace(fresh, data / "nodes.json")

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from ..api.objects import Obj
 from ..server.service_addresses import IP_RANGE
 from .host_command import CommandFailed, attempt, run
 
@@ -24,6 +25,7 @@ __all__ = ["CommandFailed"]
 
 CANDIDATES = tuple(f"10.{second}.0.0/16" for second in range(88, 120))
 MOST_NODES = 250
+PROTOCOL = "77"  # what routes to other machines are told by
 NAMESPACES = Path("/run/netns")
 RULES_WITHIN_S = 300.0  # 2,000 services take 4 s at the start, and 0.2 s when one changes
 BRIDGED = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
@@ -73,7 +75,7 @@ async def choose(tag: str, asked: str, last: str) -> Fabric:
     """The cluster's network: the one asked for, else the one it had, else the first that is free.  Raises Unusable."""
     if asked:
         check_cidr(asked)
-    taken = await _taken(f"muster{tag}")
+    taken = await _taken(f"muster{tag}", last)
     if asked:
         if (other := _overlapping(asked, taken)) is not None:
             raise Unusable(f"--cluster-cidr {asked}: {other} is in use on this machine; choose another one")
@@ -98,12 +100,40 @@ def check_cidr(asked: str) -> None:
         raise Unusable(f"--cluster-cidr {asked}: services have their addresses there; choose another one")
 
 
-async def _taken(own: str) -> list[str]:
+async def _taken(own: str, last: str) -> list[str]:
     """The networks that this machine has routes to, but for the default route and our own."""
     routes = json.loads(await run("ip", "-json", "-4", "route", "show", "table", "all"))
     ours = {route.get("gateway") for route in routes if route.get("dev") == own} - {None}
     return sorted({route["dst"] for route in routes if route.get("dev") != own and route["dst"] != "default"
-                   and route.get("type") not in ("broadcast", "multicast") and route.get("gateway") not in ours})
+                   and route.get("type") not in ("broadcast", "multicast") and route.get("gateway") not in ours
+                   and not (last and _leads_to_machine(route, last))})
+
+
+def _leads_to_machine(route: Obj, cidr: str) -> bool:
+    """Is it a route of ours to the pods on another machine?"""
+    return route.get("protocol") == PROTOCOL and route["dst"] != "default" and ipaddress.ip_network(
+        route["dst"]).subnet_of(ipaddress.ip_network(cidr))  # type: ignore[arg-type]
+
+
+async def lead(fabric: Fabric, nodes: Iterable[str], wanted: Mapping[str, str], gone: Iterable[str]) -> None:
+    """Networks on other machines (and the addresses of these machines), for this one and for its nodes.
+
+    Raises CommandFailed for a machine that is on no network of this one.
+    """
+    for network in gone:
+        await attempt("ip", "route", "delete", network, "proto", PROTOCOL)
+    for network, machine in wanted.items():
+        await run("ip", "route", "replace", network, "via", machine, "proto", PROTOCOL)
+        if network.endswith("/32"):  # a node's own address, which the others would look for on their bridge
+            for node in nodes:
+                await run("ip", "-netns", fabric.namespace(node), "route", "replace", network, "via", fabric.gateway)
+
+
+async def _forget_machines(fabric: Fabric) -> None:
+    listed = await run("ip", "-json", "-4", "route", "show", "proto", PROTOCOL)
+    for route in json.loads(listed or "[]"):
+        if _leads_to_machine({**route, "protocol": PROTOCOL}, fabric.cidr):
+            await attempt("ip", "route", "delete", route["dst"], "proto", PROTOCOL)
 
 
 def _overlapping(cidr: str, taken: Iterable[str]) -> str | None:
@@ -196,6 +226,7 @@ async def remove_node(fabric: Fabric, node: str, number: int) -> None:
 
 async def remove_fabric(fabric: Fabric) -> None:
     await attempt("nft", "delete", "table", "ip", fabric.table)
+    await _forget_machines(fabric)
     await _close_firewall(fabric)
     await attempt("ip", "link", "delete", fabric.bridge)
 

@@ -41,6 +41,8 @@ from .health import ENDPOINTS, Health
 from .identity import ANONYMOUS
 from .metrics import CONTENT_TYPE, Metrics, Sort
 from .negotiation import JSON, accepted, accepted_discovery, body_media
+from .node_lines import NodeLines
+from .node_rights import LINES
 from .options import flag, text, wants_watch
 from .pipe import Pipe
 from .processes import Processes
@@ -78,7 +80,8 @@ class Api:
         self.streams = Streams()
         self._pipes: set[Pipe] = set()
         self._ids = clock.fork("audit ids")
-        self._resources = Resources(registry, clock, logs, processes)
+        self.lines = NodeLines()
+        self._resources = Resources(registry, clock, logs, processes, self.lines)
         self._metered = ResourceMetrics(registry, clock, meter) if meter is not None else None
         self._extra = (*reviews.ROWS, *(resource_metrics.ROWS if meter is not None else ()))
         self._discovery = Discovery(self.kinds, self._extra)
@@ -160,6 +163,8 @@ class Api:
             metered = resolve(_METERED, request.path) if self._metered is not None else None
             if metered is not None:
                 return await self._measured(metered, request, sort)
+            if request.path.startswith(LINES):
+                return self._line(request)
             return self._document(request)
         except ApiError as error:
             return answer_error(error)
@@ -210,6 +215,10 @@ class Api:
         if request.user is ANONYMOUS and not self.rights.may(ANONYMOUS, asked):
             raise Unauthorized("Unauthorized")  # who shows who they are may be told more
         self.rights.check(request.user, asked)
+
+    def _line(self, request: Request) -> Upgrade:
+        self._check(request, Asked(request.method.lower(), path=request.path))
+        return self.lines.upgrade(request)
 
     # ---- documents
 

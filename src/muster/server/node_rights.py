@@ -1,10 +1,10 @@
 """What a node may do: what its agent needs for the pods that are bound to it, and no more.
 
 A node is the user `system:node:NAME` of the group `system:nodes`.  The rules are those of upstream's node authorizer
-and of the role `system:node`, with what `system:node-proxier` gives to kube-proxy (to read nodes, services and
-endpoints), for here one agent does the work of both.  Secrets, ConfigMaps and claims it may only get, by name, and only
-those that a pod on it names; which of them is asked anew each time.  What a node may write into an object that it may
-write to is for node_restriction.py to say.
+and of the role `system:node`, with what others give to kube-proxy and CoreDNS (to read nodes, namespaces, services and
+endpoints), for here one agent does the work of all three.  Secrets, ConfigMaps and claims it may only get, by name, and
+only those that a pod on it names; which of them is asked anew each time.  What a node may write into an object that it
+may write to is for node_restriction.py to say.
 
 https://kubernetes.io/docs/reference/access-authn-authz/node/
 """
@@ -22,12 +22,13 @@ GROUP, PREFIX = "system:nodes", "system:node:"
 LEASES, LEASE_NAMESPACE = "leases.coordination.k8s.io", "kube-node-lease"
 REQUESTS = "certificatesigningrequests.certificates.k8s.io"
 VOLUMES = "persistentvolumes"
-LINE = "/muster.dev/v1/nodes/{}/line"  # by which the server reaches the node's agent
+LINES = "/muster.dev/v1/nodes/"
+LINE = LINES + "{}/line"  # by which the server reaches the node's agent (node_lines.py)
 
 PodsOn = Callable[[str], Iterable[Obj]]
 
 _READ, _WRITE = frozenset(("get", "list", "watch")), frozenset(("update", "patch"))
-_READABLE = frozenset(("nodes", "services", "endpoints", "endpointslices.discovery.k8s.io",
+_READABLE = frozenset(("nodes", "namespaces", "services", "endpoints", "endpointslices.discovery.k8s.io",
                        "runtimeclasses.node.k8s.io", VOLUMES))
 _EVENTS = frozenset(("events", "events.events.k8s.io"))
 _NAMED_BY_PODS = frozenset((SECRETS, CONFIG_MAPS, CLAIMS))

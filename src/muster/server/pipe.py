@@ -5,7 +5,7 @@ It takes the place of the HTTP protocol on its transport once a request asked fo
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from typing import Any, Protocol
 
 MOST_WAITING = 1 << 20  # bytes, before the other side has to wait
 
@@ -55,6 +55,16 @@ class Pipe(asyncio.Protocol):
             self._transport.resume_reading()
         return data
 
+    def unread(self, data: bytes) -> None:
+        """What was read too much comes first again."""
+        self._waiting[:0] = data
+
+    async def over(self) -> None:
+        """Returns once the other side is gone."""
+        while not self._is_over:
+            self._news.clear()
+            await self._news.wait()
+
     async def write(self, data: bytes) -> None:
         """Raises ConnectionError where nobody is there any more."""
         if self._is_over or self._transport.is_closing():
@@ -64,6 +74,10 @@ class Pipe(asyncio.Protocol):
 
     def close(self) -> None:
         self._transport.close()
+
+    def socket(self) -> Any:
+        """What is below it, for its options; None where there is none."""
+        return self._transport.get_extra_info("socket")
 
     # What the transport tells
 

@@ -13,8 +13,9 @@ import orjson
 from ..api.causes import invalid as invalid_value
 from ..api.errors import BadRequest, MethodNotAllowed, NotFound, invalid
 from ..api.kinds.kind import Kind
+from ..api.kinds.node import MACHINE
 from ..api.logs import LogOptions, check, container_of, moment
-from ..api.objects import Obj, name_of, uid_of
+from ..api.objects import Key, Obj, annotations_of, name_of, uid_of
 from ..api.tables import Include, partial, table
 from ..clock import Clock
 from ..store.history import Snapshot
@@ -31,6 +32,7 @@ from .exchange import (
 )
 from .listing import check_not_older
 from .negotiation import JSON, WHOLE, Form, accepted, body_media, patch_media
+from .node_lines import NodeLines
 from .options import META, delete_options, flag, list_query, number, text, watch_query, write_options
 from .processes import Processes
 from .registry import Registry
@@ -50,12 +52,14 @@ _RETURN_DELETED = frozenset(("pods", "services", "serviceaccounts", "persistentv
 
 
 class Resources:
-    def __init__(self, registry: Registry, clock: Clock, logs: Logs | None, processes: Processes | None = None):
+    def __init__(self, registry: Registry, clock: Clock, logs: Logs | None, processes: Processes | None = None,
+                 lines: NodeLines | None = None):
         self._registry = registry
         self._clock = clock
         self._random = clock.fork("watches")
         self._logs = logs
         self._processes = processes
+        self._lines = lines or NodeLines()
         self._verbs: dict[str, Callable[[Route, Request], Awaitable[Answer | Stream]]] = {
             "get": self._get, "list": self._list, "watch": self._watch, "create": self._create,
             "update": self._update, "patch": self._patch, "delete": self._delete,
@@ -66,6 +70,8 @@ class Resources:
             return await self._log(route, request)
         if route.subresource in _NO_PROCESS:
             pod = self._registry.get(route.kind, route.namespace, route.name).value
+            if route.subresource != "proxy" and self._is_elsewhere(pod):
+                return await self._lines.relay(route.subresource, pod, request)
             if self._processes is None or route.subresource == "proxy" or not self._processes.reaches(pod):
                 raise self._no_process(route)
             return await upgrade(route.subresource, pod, request, self._processes)
@@ -193,15 +199,24 @@ class Resources:
         check(asked, route.name)
         pod = self._registry.get(route.kind, route.namespace, route.name).value
         container = container_of(pod, asked.container)
-        if self._logs is None:
+        reader = self._lines.logs if self._is_elsewhere(pod) else self._logs
+        if reader is None:
             raise BadRequest("this server keeps no logs")
         options = LogOptions(container, asked.follow, asked.previous, asked.timestamps, asked.tail_lines,
                              asked.since_s, asked.since_time, asked.limit_bytes)
-        chunks = self._logs(pod, options)
+        chunks = reader(pod, options)
         # The first piece is waited for, so that what is wrong can still be said with a status.
         if not options.follow:
             return Answer(200, [*[chunk async for chunk in chunks], b""], TEXT)
         return Stream(await _begun(chunks), media=TEXT)
+
+    def _is_elsewhere(self, pod: Obj) -> bool:
+        """Does it run on a node of another machine?"""
+        node = pod["spec"].get("nodeName")
+        if not node or self._processes is not None and self._processes.reaches(pod):
+            return False
+        there = self._registry.store.get(Key("nodes", "", node))
+        return there is not None and MACHINE in annotations_of(there.value)
 
     def _no_process(self, route: Route) -> BadRequest:
         self._registry.get(route.kind, route.namespace, route.name)

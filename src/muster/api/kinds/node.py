@@ -14,6 +14,8 @@ from .kind import Column, Kind, Subresource
 
 ROLE_PREFIX = "node-role.kubernetes.io/"
 ROLE_LABEL = "kubernetes.io/role"
+RUNTIME = "muster.dev/runtime"  # label: "containers" where pods are real
+MACHINE = "muster.dev/machine"  # annotation: the address of its machine, where that is another one than the server's
 
 
 def defaults(node: Obj) -> Obj:
