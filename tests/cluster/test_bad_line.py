@@ -62,6 +62,21 @@ def test_what_a_node_could_not_write_it_writes_again_by_itself(how):
     told(story, heartbeats=False)
 
 
+def test_after_a_long_time_of_failing_a_node_writes_within_ten_seconds():
+    async def story(cluster, line, admin):
+        await nodes(admin, "n1")
+        await admin.create(a_pod("web"))
+        await asyncio.sleep(10)
+        line.troubles.append(trouble := Trouble(ERROR))
+        await admin.delete(Key("pods", "default", "web"))
+        await asyncio.sleep(100)
+        line.mend(trouble)
+        await asyncio.sleep(11)
+        assert not found(cluster, "pods"), "two writes are needed; the second one comes at once"
+
+    told(story)
+
+
 def test_a_lease_that_could_not_be_made_is_made_later():
     async def story(cluster, line, admin):
         line.troubles.append(trouble := Trouble(ERROR))

@@ -298,6 +298,19 @@ def test_on_a_silent_node_and_just_after_it_they_may():
     assert tale.laws_broken() == ["pods do not outlive their owner"]
 
 
+def test_on_a_bad_line_and_just_after_it_they_may():
+    daemonset, tale = daemons(Tale(), count=1)
+    tale.laws.good_since = lambda: tale.now
+    tale.gone(DS, "w").after(1000)
+    assert tale.laws_broken() == []
+    mended_at = tale.now
+    tale.laws.good_since = lambda: mended_at
+    tale.after(80)
+    assert tale.laws_broken() == []
+    tale.after(100)
+    assert tale.laws_broken() == ["pods do not outlive their owner"]
+
+
 def test_an_object_that_becomes_another_one_is_noticed():
     tale = Tale().put(DS, workload("DaemonSet"))
     tale.put(DS, with_(workload("DaemonSet"), "metadata.uid", "other"))

@@ -20,7 +20,7 @@ from muster.rehearsal.story_play import play
 from muster.rehearsal.story_shrink import shrink
 
 FIXED, FRESH = 36, 24
-BROKE_ONCE = (613, 1780, 3087, 6356, 8945, 9792)
+BROKE_ONCE = (613, 1780, 3087, 6356, 8945, 9792, 30278)
 FIRST_FRESH = int(os.environ.get("MUSTER_FRESH_SEED") or 10**6 + crc32(story_seeds.version().encode()))
 
 

@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 
 IN_FLIGHT = 128
 LOOKS_AT_ONCE = 50  # before others of the event loop get their turn
-RETRY_S, LONGEST_RETRY_S = 1.0, 60.0
+RETRY_S, LONGEST_RETRY_S = 1.0, 10.0  # a kubelet writes what is left to be written every 10 s
 
 _ASKING = ("deletionTimestamp", "deletionGracePeriodSeconds", "finalizers", "annotations")
 

@@ -55,7 +55,7 @@ class Line:
         self._flows = asyncio.Event()
         self._flows.set()
         self._held_since: float | None = None
-        self._was_held_since = self._let_go_at = -math.inf
+        self._was_held_since = self._let_go_at = self._mended_at = -math.inf
 
     def client(self, registry: Registry, user: str) -> Client:
         return LineClient(LocalClient(registry, user), registry.kinds, user.rpartition(":")[2], self,
@@ -75,6 +75,7 @@ class Line:
     def mend(self, trouble: Trouble) -> None:
         if trouble in self.troubles:
             self.troubles.remove(trouble)
+            self._mended_at = self._now()
 
     def repeat_no_more(self) -> None:
         self.repeats = False
@@ -100,6 +101,12 @@ class Line:
             return self._held_since
         # One resource after the other catches up.
         return self._was_held_since if decided < self._let_go_at + ALL_FLOW_S else math.inf
+
+    def good_since(self) -> float:
+        """Since when every write was carried out at once and every change was heard of; now if it is not so."""
+        if self.troubles or self.is_held:
+            return self._now()
+        return max(self._mended_at, self._let_go_at)
 
     async def flows(self) -> None:
         while not self._flows.is_set():

@@ -1,7 +1,7 @@
 """What must hold at every moment of every history: the laws, checked after each change.
 
     laws = Laws(store.history, clock.now, who=lambda: line.writers.who, seen_until=line.seen_until,
-                missed_from=line.missed_from)
+                missed_from=line.missed_from, good_since=line.good_since)
     ...
     laws.broken       [Broken(at, law, about, text, before)], in order
 
@@ -68,9 +68,10 @@ class Law(Protocol):
 class Laws:
     def __init__(self, history: History, now: Callable[[], float], *, who: Callable[[], str] = lambda: "",
                  seen_until: Callable[[], float] | None = None, missed_from: Callable[[], float] = lambda: math.inf,
-                 keep_values: bool = False):
+                 good_since: Callable[[], float] = lambda: -math.inf, keep_values: bool = False):
         """`keep_values`: also that no stored value is ever changed in place; it costs a digest a change."""
         self.now, self.who, self.seen_until, self.missed_from = now, who, seen_until or now, missed_from
+        self.good_since = good_since  # since when writes have not failed and changes have been heard of
         self.scene = Scene()
         self.broken: list[Broken] = []
         self.count = 0  # of all that were broken, also beyond those that are remembered
@@ -188,7 +189,11 @@ def _digest(value: Obj) -> bytes:
 
 
 class Orphans:
-    """Pods do not outlive their owner for longer than the collector takes."""
+    """Pods do not outlive their owner for longer than the collector takes.
+
+    Who could not write tries again after a while that doubles, up to a minute; so the time begins anew when the line is
+    good again, as it does when the node is back.
+    """
 
     def __init__(self, laws: Laws):
         self._laws = laws
@@ -218,10 +223,10 @@ class Orphans:
                            f"one of {len(left)} whose owner {uid} is gone for {COLLECTED_WITHIN_S:g} s")
 
     def _may_stay(self, pod: Obj) -> bool:
-        """Held by a finalizer, or on a node that says nothing, or did so until a short time ago; or the line is bad."""
+        """Held by a finalizer; or its node says nothing, or the line is bad, or that was so until a short time ago."""
         name, recently = pod["spec"].get("nodeName", ""), self._laws.now() - COLLECTED_WITHIN_S
         return (bool(finalizers_of(pod)) or _is_silent(self._laws.scene.nodes.get(name))
-                or max(self._back.get(name, recently), self._laws.begun) > recently or self._laws.is_hidden(recently))
+                or max(self._back.get(name, recently), self._laws.begun, self._laws.good_since()) > recently)
 
 
 def _is_silent(node: Obj | None) -> bool:

@@ -89,7 +89,7 @@ class _Play:
         self._began = clock.now()
         self._laws = laws = Laws(self._store.history, clock.now, who=lambda: self._line.writers.who,
                                  seen_until=self._line.seen_until, missed_from=self._line.missed_from,
-                                 keep_values=True)
+                                 good_since=self._line.good_since, keep_values=True)
         self._line.acknowledged = laws.acknowledged
         complaints = _Complaints(laws)
         logging.getLogger("muster").addHandler(complaints)
