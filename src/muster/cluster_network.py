@@ -56,7 +56,7 @@ async def cluster_network(nodes: LocalNodes, mirror: Mirror, client: Client, kin
     async with contextlib.AsyncExitStack() as stack:
         address, listens = reached_at(front.host, gateway)
         if not listens:
-            await _open(stack, serve(api, gateway, front.port, issued),
+            await _open(stack, serve(api, gateway, front.port, issued, nodes.fabric.bridge),
                         f"can not listen on {gateway}:{front.port} for the pods", "--port")
         names = await _open_names(stack, mirror, gateway, await _last_port(client))
         await keep(client, kinds, [*bootstrap.api_endpoints(address, front.port),

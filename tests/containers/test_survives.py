@@ -1,4 +1,5 @@
 """Servers, runtimes and whole clusters that end: what was running goes on, no exit is lost, nothing is left behind."""
+import json
 import os
 import signal
 import socket
@@ -47,6 +48,7 @@ def test_a_killed_server_takes_its_pods_over(tmp_path, busybox):
         space.ready("stays")
         space.ready("ends")
         before = container_of(space.get("pod", "stays"))
+        token = space.kubectl("exec", "stays", "--", "cat", "/var/run/secrets/kubernetes.io/serviceaccount/token")
         kill(cluster.pid)
         (tmp_path / "go" / "on").touch()
         cluster.up()
@@ -54,6 +56,9 @@ def test_a_killed_server_takes_its_pods_over(tmp_path, busybox):
         assert (ended["exitCode"], ended["reason"]) == (7, "Error")
         space.ready("stays")
         assert container_of(space.get("pod", "stays")) == before
+        review = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token}}
+        said = json.loads(space.kubectl("create", "-o", "json", "-f", "-", given=review))["status"]
+        assert said["user"]["extra"]["authentication.kubernetes.io/pod-name"] == ["stays"], "its token is as good as before"
 
         kill(cluster.pid)
         assert cluster.leftovers() != []

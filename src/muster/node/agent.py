@@ -38,6 +38,7 @@ from .pod_files import unmount
 from .pod_groups import PodGroups
 from .pod_runner import PodRunner
 from .pod_status import PHASE_OVER
+from .pod_tokens import PodTokens
 from .readings import Readings, Running
 from .reports import Found
 from .runtime_watch import RuntimeWatch
@@ -45,6 +46,7 @@ from .runtime_watch import RuntimeWatch
 log = logging.getLogger(__name__)
 
 LABEL = "muster.dev/runtime"
+RENEW_S = 30.0  # how often it is asked whose tokens are to be renewed
 STARTS_AT_ONCE = 4  # sandboxes and containers: as fast as thirty, and far better for each
 _WATCHED = ("configmaps", "secrets")
 VOLUMES = "persistentvolumes"
@@ -73,6 +75,7 @@ class Agent:
         self.access = PodAccess(self, clock.fork(f"commands of {name}").getrandbits(32))
         self.watch = RuntimeWatch(self)
         self.readings = Readings(groups.cgroups, groups.node, self._running, clock.now)
+        self.tokens = PodTokens(client, clock.now, clock.fork(f"tokens of {name}"))
         self.fleet = Fleet(client, mirror, clock, tell, hosting=self)
         mirror.on_change(self._source_changed, [one for one in _WATCHED if one in mirror.resources])
         mirror.on_change(self._volume_changed, [one for one in (VOLUMES,) if one in mirror.resources])
@@ -122,6 +125,7 @@ class Agent:
                 group.create_task(self.watch.hear(), name=f"events of {self.name}")
                 group.create_task(self.watch.relist_for_ever(), name=f"relist of {self.name}")
                 group.create_task(self.readings.read_for_ever(), name=f"readings of {self.name}")
+                group.create_task(self._renew_for_ever(), name=f"tokens of {self.name}")
         finally:
             for task in list(self._tasks):
                 task.cancel()
@@ -262,6 +266,7 @@ class Agent:
         runner = self.runners.pop(resident.uid, None)
         if runner is not None:
             runner.abandon()
+            self.tokens.forget(runner.pod)
 
     def node_status(self, machine: Machine, now: float) -> Obj:
         told = status.node_status(machine.node, self.address, (), now, machine.pressures)
@@ -274,6 +279,13 @@ class Agent:
         for runner in list(self.runners.values()):
             if runner.sandbox.id and namespace_of(runner.pod) == change.key.namespace:
                 runner.source_changed()
+
+    async def _renew_for_ever(self) -> None:
+        while True:
+            for runner in list(self.runners.values()):
+                if runner.is_up and self.tokens.wants(runner.pod):
+                    runner.source_changed()
+            await asyncio.sleep(RENEW_S)
 
     def _volume_changed(self, change: Change) -> None:
         if change.value is None and change.previous is not None:

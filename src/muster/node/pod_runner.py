@@ -23,6 +23,7 @@ from .machines import Resident
 from .pod_containers import PodContainers
 from .pod_files import PodFiles
 from .pod_sandbox import FIRST_RETRY_S, LONGEST_RETRY_S, PodSandbox
+from .pod_tokens import NoToken
 from .prober import Prober
 from .volumes import VolumeError
 
@@ -50,6 +51,11 @@ class PodRunner:
     def life(self) -> Life:
         assert self.resident.life is not None, "a runner has a pod that was looked at"
         return self.resident.life
+
+    @property
+    def is_up(self) -> bool:
+        """Does it have what its containers share?"""
+        return not self.is_gone and self.resident.life is not None and bool(self.resident.life.sandbox)
 
     # ------------------------------------------------------------------ what the life asks for
 
@@ -108,6 +114,14 @@ class PodRunner:
 
     def facts(self) -> Facts:
         return Facts(self.agent.name, self.agent.address, self.sandbox.address, self.agent.allocatable())
+
+    async def sources(self) -> volumes.Sources:
+        """What its volumes are made of.  Raises VolumeError."""
+        try:
+            tokens = await self.agent.tokens.of(self.pod)
+        except NoToken as error:
+            raise VolumeError(str(error)) from None
+        return volumes.Sources(self.agent.lookup, self.facts(), tokens)
 
     # ------------------------------------------------------------------ what the runtime tells
 
@@ -173,11 +187,22 @@ class PodRunner:
     # ------------------------------------------------------------------ what changes while it runs
 
     def source_changed(self) -> None:
-        """A ConfigMap or Secret of the namespace: the volumes made of it are written again, in one step each."""
+        """A ConfigMap or Secret of the namespace, or the time for new tokens has come."""
+        self._do("volumes", self._write_volumes)
+
+    async def _write_volumes(self) -> None:
+        """Those made of objects again, in one step each."""
+        try:
+            sources = await self.sources()
+        except VolumeError as error:
+            self.tell("Warning", "FailedMount", str(error))
+            return
+        if self.is_gone or "down" in self._tasks:
+            return  # its files are being removed
         for volume in self.pod["spec"].get("volumes") or ():
             if volumes.is_written(volume):
                 try:
-                    volumes.refresh(self.pod, volume, self.files.folder, self.agent.lookup, self.facts())
+                    volumes.refresh(self.pod, volume, self.files.folder, sources)
                 except (VolumeError, ConfigError) as error:
                     self.tell("Warning", "FailedMount", str(error))
 

@@ -54,7 +54,7 @@ class PodSandbox:
         said = ""
         while reports.is_wanted(runner.pod, runner.life):
             try:
-                await volumes.set_up(runner.pod, runner.files.folder, agent.lookup, runner.facts(), agent.host_paths)
+                await volumes.set_up(runner.pod, runner.files.folder, await runner.sources(), agent.host_paths)
                 await self._run()
             except VolumeError as error:
                 if str(error) != said:

@@ -17,18 +17,20 @@ import shutil
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from ..api import storage
 from ..api.objects import Obj, annotations_of, at, name_of, namespace_of
 from .cri.configs import Mounted
 from .environment import ConfigError, Facts, Lookup, expanded, field_value, resource_value
 from .host_command import CommandFailed, run
+from .pod_tokens import Tokens, asked_by
 
 log = logging.getLogger(__name__)
 
 DATA = "..data"
 REMOVED_WITHIN_S = 600.0
-FILE_MODE = 0o644
+FILE_MODE, TOKEN_MODE = 0o644, 0o600
 CLAIM_SOURCES = ("hostPath", "local")
 
 
@@ -36,7 +38,21 @@ class VolumeError(Exception):
     """The volume is not there (yet)."""
 
 
-Files = dict[str, tuple[bytes, int]]  # path -> (content, mode)
+class File(NamedTuple):
+    content: bytes
+    mode: int
+    owner: int | None = None
+
+
+Files = dict[str, File]  # by path
+
+
+class Sources(NamedTuple):
+    """What volumes made of objects are made of."""
+
+    lookup: Lookup
+    facts: Facts
+    tokens: Tokens
 
 
 class HostPaths:
@@ -55,7 +71,7 @@ class HostPaths:
         return Path(plain)
 
 
-async def set_up(pod: Obj, folder: Path, lookup: Lookup, facts: Facts, host: HostPaths) -> None:
+async def set_up(pod: Obj, folder: Path, sources: Sources, host: HostPaths) -> None:
     """Makes every volume of the pod.  Raises VolumeError for what is missing; may be called again."""
     for volume in pod["spec"].get("volumes") or ():
         if (asked := volume.get("emptyDir")) is not None:
@@ -63,9 +79,9 @@ async def set_up(pod: Obj, folder: Path, lookup: Lookup, facts: Facts, host: Hos
         elif (asked := volume.get("hostPath")) is not None:
             _on_host(volume["name"], asked, host)
         elif is_written(volume):
-            refresh(pod, volume, folder, lookup, facts)
+            refresh(pod, volume, folder, sources)
         elif volume.get("persistentVolumeClaim") is not None:
-            source_of(pod, volume, folder, lookup, host)
+            source_of(pod, volume, folder, sources.lookup, host)
         else:
             kind = next((name for name in volume if name != "name"), "?")
             raise VolumeError(f'volume "{volume["name"]}": this node can not mount a volume of type {kind}')
@@ -75,10 +91,10 @@ def is_written(volume: Obj) -> bool:
     return any(volume.get(field) is not None for field in ("configMap", "secret", "downwardAPI", "projected"))
 
 
-def refresh(pod: Obj, volume: Obj, folder: Path, lookup: Lookup, facts: Facts) -> None:
+def refresh(pod: Obj, volume: Obj, folder: Path, sources: Sources) -> None:
     """Writes a volume made of objects as they are now; does nothing where nothing changed."""
     try:
-        files = _files(pod, volume, lookup, facts)
+        files = _files(pod, volume, sources)
     except ConfigError as error:
         raise VolumeError(f'MountVolume.SetUp failed for volume "{volume["name"]}" : {error}') from None
     write(_place(folder, volume["name"]), files, at(pod, "spec.securityContext.fsGroup"))
@@ -226,21 +242,22 @@ def _on_host(name: str, asked: Obj, host: HostPaths) -> None:
 # ------------------------------------------------------------------ volumes made of objects
 
 
-def _files(pod: Obj, volume: Obj, lookup: Lookup, facts: Facts) -> Files:
+def _files(pod: Obj, volume: Obj, sources: Sources) -> Files:
     if (projected := volume.get("projected")) is not None:
         usual = projected.get("defaultMode") or FILE_MODE
         files: Files = {}
         for source in projected.get("sources") or ():
             for field, body in source.items():
-                files.update(_of_source(pod, field, body, usual, lookup, facts))
+                files.update(_of_source(pod, field, body, usual, sources))
         return files
     for field in ("configMap", "secret", "downwardAPI"):
         if (body := volume.get(field)) is not None:
-            return dict(_of_source(pod, field, body, body.get("defaultMode") or FILE_MODE, lookup, facts))
+            return dict(_of_source(pod, field, body, body.get("defaultMode") or FILE_MODE, sources))
     return {}
 
 
-def _of_source(pod: Obj, field: str, body: Obj, mode: int, lookup: Lookup, facts: Facts) -> Files:
+def _of_source(pod: Obj, field: str, body: Obj, mode: int, sources: Sources) -> Files:
+    lookup = sources.lookup
     match field:
         case "configMap":
             return _of_object(pod, "configmaps", "configmap", body.get("name", ""), body, mode, lookup)
@@ -248,8 +265,25 @@ def _of_source(pod: Obj, field: str, body: Obj, mode: int, lookup: Lookup, facts
             return _of_object(pod, "secrets", "secret", body.get("name") or body.get("secretName", ""), body, mode,
                               lookup)
         case "downwardAPI":
-            return dict(_of_fields(pod, body, mode, facts))
-    return {}  # of tokens, see docs/decisions/containers.md
+            return dict(_of_fields(pod, body, mode, sources.facts))
+        case "serviceAccountToken":
+            return {body["path"]: _token(pod, body, mode, sources.tokens)}
+    return {}
+
+
+def _token(pod: Obj, body: Obj, mode: int, tokens: Tokens) -> File:
+    """Where it is known who reads it, it is theirs alone."""
+    owner, group = user_of(pod), at(pod, "spec.securityContext.fsGroup")
+    return File(tokens[asked_by(body)].encode(), mode if owner is None and group is None else TOKEN_MODE, owner)
+
+
+def user_of(pod: Obj) -> int | None:
+    """The user that all its containers are said to run as, if it is one."""
+    spec = pod["spec"]
+    usual = at(spec, "securityContext.runAsUser")
+    users = {at(one, "securityContext.runAsUser", usual) for field in ("initContainers", "containers")
+             for one in spec.get(field) or ()}
+    return users.pop() if len(users) == 1 else None
 
 
 def _of_object(pod: Obj, resource: str, kind: str, name: str, body: Obj, mode: int, lookup: Lookup) -> Files:
@@ -262,23 +296,23 @@ def _of_object(pod: Obj, resource: str, kind: str, name: str, body: Obj, mode: i
             for key, value in (found.get("data") or {}).items()}
     data |= {key: base64.b64decode(value) for key, value in (found.get("binaryData") or {}).items()}
     if not body.get("items"):
-        return {key: (content, mode) for key, content in sorted(data.items())}
+        return {key: File(content, mode) for key, content in sorted(data.items())}
     files: Files = {}
     for item in body["items"]:
         if item["key"] in data:
-            files[item["path"]] = (data[item["key"]], item.get("mode") or mode)
+            files[item["path"]] = File(data[item["key"]], item.get("mode") or mode)
         elif not body.get("optional"):
             raise ConfigError(f"{kind} references non-existent {kind.removesuffix('map')} key: {item['key']}")
     return files
 
 
-def _of_fields(pod: Obj, body: Obj, mode: int, facts: Facts) -> Iterator[tuple[str, tuple[bytes, int]]]:
+def _of_fields(pod: Obj, body: Obj, mode: int, facts: Facts) -> Iterator[tuple[str, File]]:
     for item in body.get("items") or ():
         if (field := item.get("fieldRef")) is not None:
             value = field_value(pod, field["fieldPath"], facts)
         else:
             value = resource_value(pod, item["resourceFieldRef"], "", facts)
-        yield item["path"], (value.encode(), item.get("mode") or mode)
+        yield item["path"], File(value.encode(), item.get("mode") or mode)
 
 
 def write(place: Path, files: Files, group: int | None) -> None:
@@ -286,17 +320,20 @@ def write(place: Path, files: Files, group: int | None) -> None:
     place.mkdir(mode=0o755, parents=True, exist_ok=True)
     link = place / DATA
     current = place / os.readlink(link) if link.is_symlink() else None
-    if current is not None and _reads(current) == {path: content for path, (content, _) in files.items()}:
+    if current is not None and _reads(current) == {path: one.content for path, one in files.items()}:
         return
     number = int(current.name.rpartition("_")[2]) + 1 if current is not None else 1
     fresh = place / f"..version_{number}"
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(mode=0o755)
     _give(fresh, 0o755, group)
-    for path, (content, mode) in files.items():
+    for path, (content, mode, owner) in files.items():
         file = fresh / path
         file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        file.touch(mode=0o600)
         file.write_bytes(content)
+        if owner is not None:
+            os.chown(file, owner, -1)
         _give(file, mode | (0o040 if group is not None else 0), group)
     (place / "..data_tmp").unlink(missing_ok=True)
     (place / "..data_tmp").symlink_to(fresh.name)

@@ -156,8 +156,12 @@ class _Connection(HttpToolsProtocol):
 
 
 @contextlib.asynccontextmanager
-async def serve(app: Application, host: str, port: int, certificates: Certificates) -> AsyncIterator[Serving]:
-    """Serves `app` until the block ends.  Raises OSError when the address can not be listened on."""
+async def serve(app: Application, host: str, port: int, certificates: Certificates,
+                device: str = "") -> AsyncIterator[Serving]:
+    """Serves `app` until the block ends; those alone who come in by `device`, where one is named (on Linux).
+
+    Raises OSError when the address can not be listened on.
+    """
     loop = asyncio.get_running_loop()
     config = Config(app, http=_Connection, ws="none", lifespan="off", log_config=None, access_log=False,
                     server_header=False, date_header=False, proxy_headers=False, timeout_keep_alive=KEEP_ALIVE_S)
@@ -169,7 +173,7 @@ async def serve(app: Application, host: str, port: int, certificates: Certificat
     def connection() -> asyncio.Protocol:
         return _Connection(config, state, {}, loop)
 
-    listening = _listen(host, port)
+    listening = _listen(host, port, device)
     bound = listening.getsockname()[1]
     try:
         server = await loop.create_server(connection, sock=listening, ssl=tls(certificates), backlog=BACKLOG)
@@ -195,12 +199,14 @@ def tls(certificates: Certificates) -> ssl.SSLContext:
     return context
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int, device: str) -> socket.socket:
     """Bound before anything else starts, so that a port that is taken is told at once."""
     family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     listening = socket.socket(family, kind, protocol)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if device:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())
         listening.setblocking(False)
         listening.bind(address)
     except BaseException:
