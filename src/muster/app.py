@@ -46,6 +46,8 @@ from .controllers import (
     token_cleaning,
     ttl_after_finished,
     volume_binding,
+    volume_expansion,
+    volume_node_expansion,
 )
 from .controllers.certificate_signing import Sign
 from .controllers.daemonset import daemonset_controller
@@ -104,6 +106,9 @@ class Cluster:
         yield replica_set.replication_controller
         yield stateful_set.controller
         yield volume_binding.controller
+        yield from volume_expansion.resizers
+        yield volume_expansion.announcer
+        yield volume_node_expansion.controller
         yield job.controller
         yield cron_job.controller
         yield job_orphans.controller

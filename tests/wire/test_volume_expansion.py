@@ -21,8 +21,22 @@ def test_a_claim_grows(space):
         "be resized and the storageclass that provisions the pvc must support resize")
     space.kubectl("patch", "sc", name, "-p", '{"allowVolumeExpansion":true}')
     space.kubectl("patch", "pvc", "data", "-p", larger)
+    space.kubectl("wait", "--for=condition=FileSystemResizePending", "pvc/data")
+    described = space.kubectl("describe", "pvc", "data").stdout
+    assert "Waiting for user to (re-)start a pod to finish file system resize of volume on node." in described
+    status = space.get("pvc", "data")["status"]
+    assert (status["capacity"], status["allocatedResources"], status["allocatedResourceStatuses"]) == (
+        {"storage": "1Gi"}, {"storage": "2Gi"}, {"storage": "NodeResizePending"})
+    space.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"}, "spec": {
+        "containers": [{"name": "main", "image": "web:1", "volumeMounts": [{"name": "data", "mountPath": "/data"}]}],
+        "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]}})
     holds("2Gi")
     (row,) = space.kubectl("get", "pvc").table
     assert row["CAPACITY"] == "2Gi"
-    assert "VolumeResizeSuccessful" in space.kubectl("describe", "pvc", "data").stdout
+    status = space.get("pvc", "data")["status"]
+    assert "conditions" not in status and "allocatedResourceStatuses" not in status
+    space.until("events", lambda there: {("ExternalExpanding", "volume_expand"), ("FileSystemResizeSuccessful", "kubelet"),
+                                         ("Resizing", "external-resizer muster.dev/simulated"),
+                                         ("FileSystemResizeRequired", "external-resizer muster.dev/simulated")}
+                <= {(one["reason"], one["source"]["component"]) for one in there.values()})
     space.kubectl("delete", "sc", name)

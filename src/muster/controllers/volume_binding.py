@@ -2,7 +2,6 @@
 
     a claim without a volume    the one reserved for it, else the smallest that suits, else a new one of its class
                                 (at once, or once a pod asks for it: WaitForFirstConsumer)
-    a claim that asks for more  its volume grows           (volume_expansion.py)
     a volume                    Available, Bound to a claim, Released; with the policy Delete it goes with its claim
     one that is deleted         stays while it is used: a claim by pods on nodes, a volume by its claim
 
@@ -48,7 +47,6 @@ from ..client.mirror import Mirror
 from ..control.plan import NOTHING, Action, Create, Delete, Patch, Plan, Replace, SetStatus, Tell
 from ..control.runtime import Controller
 from ..store.history import Change
-from .volume_expansion import expansion
 
 CLAIMS, VOLUMES = "persistentvolumeclaims", "persistentvolumes"
 BIND_COMPLETED = "pv.kubernetes.io/bind-completed"
@@ -155,10 +153,9 @@ def _plan_claim(seen: SeenClaim) -> Plan:
             if why else _reserve(volume, claim)
     if not _is_of(volume, claim):
         return NOTHING
-    if (larger := expansion(claim, volume)) is not None and at(claim, "status.phase") == "Bound":
-        return larger
-    status = {"phase": "Bound", "accessModes": volume["spec"].get("accessModes") or [],
-              "capacity": volume["spec"].get("capacity") or {}}
+    status = {"phase": "Bound", "accessModes": volume["spec"].get("accessModes") or []}
+    if at(claim, "status.phase") != "Bound" or not at(claim, "status.capacity"):
+        status["capacity"] = volume["spec"].get("capacity") or {}  # later it is for who makes it larger to say
     return _written(claim, CLAIMS, {**(claim.get("status") or {}), **status})
 
 
