@@ -168,6 +168,23 @@ def test_a_stuck_rollout_can_be_left(image, current, pods, ours, upstreams):
     assert summary(plan(seen(a_set(image, current=current, annotations=told), pods, recorded), NOW)) == upstreams
 
 
+@pytest.mark.parametrize("image, current, pods, ours, upstreams", [
+    pytest.param("C", "A", "0A 1A 2A 3B? 4B?", "-4", "", id="the broken template is mended"),
+    pytest.param("C", "A", "0A 1A 2A 3B! 4B!", "-4", "", id="also where they were ready for a moment"),
+    pytest.param("A", "A", "0A 1A 2A 3B? 4B?", "-4", "", id="rolled back"),
+    pytest.param("B", "A", "0A 1A 2A 3B? 4B?", "", "", id="the template is still the broken one"),
+    pytest.param("C", "A", "0A 1A 2A 3A! 4A!", "", "", id="pods that were ready may get ready again"),
+    pytest.param("C", "A", "0A 1A 2A 3B? 4B?-", "", "", id="one at a time"),
+    pytest.param("C", "A", "0A 1A 2A 3B? 4A", "-4", "-4", id="in their order"),
+    pytest.param("C", "A", "0A 1A 2A! 3B? 4B?", "", "", id="not before those that stay are ready"),
+])
+def test_stuck_pods_do_not_keep_a_set_from_shrinking(image, current, pods, ours, upstreams):
+    recorded = "BA" if image == "A" else "AB" + image.replace("B", "")
+    told = {UPSTREAM_STUCK_ROLLOUT: "true"}
+    assert summary(plan(seen(a_set(image, current=current), pods, recorded), NOW)) == ours
+    assert summary(plan(seen(a_set(image, current=current, annotations=told), pods, recorded), NOW)) == upstreams
+
+
 def test_a_pod_and_who_it_is():
     (made,) = [one.obj for one in plan(seen(a_set(), "0B 1B"), NOW).actions if isinstance(one, Create)]
     assert made["metadata"] == {

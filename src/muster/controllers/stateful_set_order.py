@@ -10,7 +10,8 @@ Parallel starts and stops wait for nobody; a rollout keeps its order.
 
 A pod that never got ready blocks all that follows.  Upstream waits for it for ever, also once the template
 is another (kubernetes issue 67250: the user has to delete the pod).  Here a stuck pod of another revision
-than it should have gives way to its successor, unless the set's annotation asks for upstream's way.
+than it should have gives way to its successor, unless the set's annotation asks for upstream's way.  So does
+one that is condemned: it has no successor, and no template that comes later can make it ready.
 https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#deployment-and-scaling-guarantees
 https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback
 """
@@ -85,7 +86,7 @@ def next_steps(pods: Sequence[Obj], rules: Rules, history: History, now: float) 
     steps = Steps()
     if _waits_for_places(places, rules, history, now, steps):
         return steps
-    if _waits_for_condemned(condemned, rules, now, steps):
+    if _waits_for_condemned(condemned, rules, history, now, steps):
         return steps
     if rules.is_rolling:
         _roll(places, rules, history.update, steps)
@@ -127,7 +128,7 @@ def _gives_way(pod: Obj, wanted: str, rules: Rules, history: History) -> bool:
     return revision != wanted and (revision not in (history.current, history.update) or was_never_ready(pod))
 
 
-def _waits_for_condemned(condemned: Sequence[Obj], rules: Rules, now: float, steps: Steps) -> bool:
+def _waits_for_condemned(condemned: Sequence[Obj], rules: Rules, history: History, now: float, steps: Steps) -> bool:
     if not rules.is_ordered:
         steps.end += [pod for pod in condemned if not is_deleting(pod)]
         return False
@@ -135,7 +136,8 @@ def _waits_for_condemned(condemned: Sequence[Obj], rules: Rules, now: float, ste
         return False
     pod = condemned[0]  # one that has ended will not get better, so it is not waited for (upstream would)
     first_unhealthy = next((one for one in reversed(condemned) if not is_healthy(one)), None)
-    if not is_deleting(pod) and (_is_available(pod, rules, now) or has_ended(pod) or pod is first_unhealthy):
+    if not is_deleting(pod) and (_is_available(pod, rules, now) or has_ended(pod) or pod is first_unhealthy
+                                 or _gives_way(pod, wanted_revision(ordinal_of(pod), rules, history), rules, history)):
         steps.end.append(pod)
     return True
 
