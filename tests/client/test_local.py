@@ -50,7 +50,9 @@ def test_a_pod_from_birth_to_end():
         assert running["status"] == {"phase": "Running", "qosClass": "BestEffort"}
         listing = await client.list("pods", "default", fields="spec.nodeName=n1")
         assert list(listing.items) == [running] and listing.revision == store.history.revision
-        marked = await client.delete(POD, uid=uid)
+        with pytest.raises(Conflict):
+            await client.delete(POD, uid=uid, revision=int(bound["metadata"]["resourceVersion"]))
+        marked = await client.delete(POD, uid=uid, revision=int(running["metadata"]["resourceVersion"]))
         assert marked == store.history.revision and (await client.get(POD))["metadata"]["deletionTimestamp"]
         assert await client.delete(POD, uid=uid, grace_period_s=0) == store.history.revision
         with pytest.raises(NotFound, match='^pods "web" not found$'):

@@ -106,6 +106,8 @@ def test_every_verb(pki):
             await client.create(config("a"))
         with pytest.raises(Conflict):
             await client.delete(A, uid="another")
+        with pytest.raises(Conflict):
+            await client.delete(A, revision=int(now["metadata"]["resourceVersion"]))  # it was replaced since
         revision = await client.delete(A, uid=made["metadata"]["uid"])
         assert revision == world.registry.store.history.revision
         with pytest.raises(NotFound, match='configmaps "a" not found'):

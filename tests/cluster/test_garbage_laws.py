@@ -95,7 +95,7 @@ class Graph:
         self.let_go: set[str] = set()  # uids of those whose only owner was deleted as an orphan's owner
 
     async def turn(self) -> None:
-        await self.rng.choice([self.create, self.create, self.create, self.circle, self.delete])()
+        await self.rng.choice([self.create, self.create, self.create, self.circle, self.adopt, self.delete])()
         if self.rng.random() < 0.5:
             await asyncio.sleep(self.rng.choice([0, 0.01, 0.5]))
 
@@ -110,6 +110,18 @@ class Graph:
         for one, owner in zip(members, [members[-1], *members], strict=False):
             await self.world.admin.patch(_key(one), {"metadata": {"ownerReferences": [
                 reference(owner, self.rng.random() < 0.8)]}})
+
+    async def adopt(self) -> None:
+        """One that stands is given another owner, it may be just when its last one went."""
+        standing = [self.witness.there[uid_of(one)] for one in self.made if self._stands(one)]
+        owned = [one for one in standing if owners_of(one)]
+        if not owned:
+            return
+        chosen, owner = self.rng.choice(owned), self.rng.choice(standing)
+        self.let_go.discard(uid_of(chosen))
+        with contextlib.suppress(NotFound):
+            await self.world.admin.patch(_key(chosen), {"metadata": {"uid": uid_of(chosen), "ownerReferences": [
+                *owners_of(chosen), reference(owner, False)]}})
 
     async def delete(self) -> None:
         standing = [one for one in self.made if self._stands(one)]

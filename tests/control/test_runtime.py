@@ -12,7 +12,7 @@ import pytest
 from muster.api.errors import Conflict, Forbidden, Unavailable
 from muster.api.kinds.built_in import BUILT_IN
 from muster.api.kinds.catalogue import Kinds
-from muster.api.objects import Key, Obj, name_of, uid_of
+from muster.api.objects import Key, Obj, name_of, revision_of, uid_of
 from muster.api.schema import Schema
 from muster.client.local import LocalClient
 from muster.client.mirror import Mirror
@@ -275,6 +275,37 @@ def test_a_deletion_is_left_undone_where_what_it_follows_from_is_not_so():
         await bench.client.create(a_map("owner"))  # a namesake, with another uid
         await asyncio.sleep(10)
         assert "victim" not in bench.there(), "tried again, and not kept by a namesake"
+
+    play(only("first", plan), story)
+
+
+@pytest.mark.parametrize("since, goes_after_s", [
+    pytest.param("nothing", 0.1, id="what was seen goes"),
+    pytest.param("changed", 1.0, id="what has changed since is looked at once more"),
+    pytest.param("replaced", None, id="a namesake stays"),
+])
+def test_a_deletion_may_be_meant_for_what_was_seen_and_nothing_newer(since, goes_after_s):
+    """`revision`, as of a look that is older than what the API has."""
+    looks = []
+
+    def plan(obj, now):
+        looks.append(now)
+        is_late = since == "nothing" or len(looks) > 1
+        return Plan([Delete(key("victim"), obj["data"]["uid"], revision=int(obj["data"]["later" if is_late else "seen"]))])
+
+    async def story(bench):
+        seen = later = await bench.client.create(a_map("victim"))
+        if since != "nothing":
+            later = await bench.client.patch(key("victim"), {"data": {"new": "yes"}})
+        if since == "replaced":
+            await bench.client.delete(key("victim"))
+            await bench.client.create(a_map("victim"))
+        await bench.client.create(a_map("first", uid=uid_of(seen), seen=str(revision_of(seen)), later=str(revision_of(later))))
+        await asyncio.sleep(0.1)
+        assert ("victim" not in bench.there()) == (goes_after_s == 0.1)
+        await asyncio.sleep(0.9)
+        assert ("victim" not in bench.there()) == (goes_after_s is not None)
+        assert len(looks) == (2 if since == "changed" else 1), "tried again only where it is still there"
 
     play(only("first", plan), story)
 

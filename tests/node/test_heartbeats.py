@@ -5,7 +5,7 @@ import asyncio
 
 from fleet_story import World, story
 
-from muster.api.objects import Key, condition, is_true
+from muster.api.objects import Key, Obj, condition, is_true, owners_of, uid_of
 
 
 def test_a_node_that_fails_falls_silent_and_comes_back() -> None:
@@ -57,4 +57,20 @@ def test_many_nodes_cost_few_writes() -> None:
         renewals = 2000 + 100  # 2,000 nodes renew their leases every 20 s
         assert world.fleet.writes - writes <= len(pods) + renewals
         assert world.store.history.revision - revision <= 2 * len(pods) + renewals
+    story(tell)
+
+
+def test_a_node_that_is_made_anew_takes_over_the_lease_of_its_earlier_life() -> None:
+    """Or the collector would take the lease along with the node that was, and nobody would hear of the new one."""
+    async def tell(world: World) -> None:
+        name, said = "again", {"muster.dev/simulated": "true"}
+        node: Obj = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "annotations": said}}
+        key, lease = Key("nodes", "", name), Key("leases.coordination.k8s.io", "kube-node-lease", name)
+        await world.client.create(node)
+        await asyncio.sleep(1)
+        assert [one["uid"] for one in owners_of(world.get(lease))] == [uid_of(world.get(key))]
+        await world.client.delete(key)
+        await world.client.create(node)
+        await asyncio.sleep(1)
+        assert [one["uid"] for one in owners_of(world.get(lease))] == [uid_of(world.get(key))]
     story(tell)

@@ -46,7 +46,9 @@ class Client(Protocol):
         """Replaces the whole status of the object with that uid.  Raises Conflict for a namesake."""
         ...
 
-    async def delete(self, key: Key, *, uid: str | None = None, grace_period_s: int | None = None,
+    async def delete(self, key: Key, *, uid: str | None = None, revision: int = 0, grace_period_s: int | None = None,
                      propagation: Propagation | None = None) -> int:
-        """Returns the revision at which it was deleted or marked (0: unknown)."""
+        """Returns the revision at which it was deleted or marked (0: unknown).
+
+        Raises Conflict for another uid, or (unless it is 0) another revision, than those that were meant."""
         ...

@@ -59,9 +59,10 @@ class LocalClient:
         kind = self._kind(key.resource)
         return (await self._registry.set_status(kind, key.namespace, key.name, uid, status)).value
 
-    async def delete(self, key: Key, *, uid: str | None = None, grace_period_s: int | None = None,
+    async def delete(self, key: Key, *, uid: str | None = None, revision: int = 0, grace_period_s: int | None = None,
                      propagation: Propagation | None = None) -> int:
-        options = DeleteOptions(grace_period_s=grace_period_s, propagation=propagation, uid=uid)
+        options = DeleteOptions(grace_period_s=grace_period_s, propagation=propagation, uid=uid,
+                                resource_version=str(revision) if revision else None)
         deleted = await self._registry.delete(self._kind(key.resource), key.namespace, key.name, options, self._user)
         return deleted.snapshot.revision
 

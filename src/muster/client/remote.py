@@ -169,11 +169,14 @@ class RemoteClient:
                 raise Conflict(error.message, details=error.details) from None
             raise
 
-    async def delete(self, key: Key, *, uid: str | None = None, grace_period_s: int | None = None,
+    async def delete(self, key: Key, *, uid: str | None = None, revision: int = 0, grace_period_s: int | None = None,
                      propagation: Propagation | None = None) -> int:
         options: Obj = {"kind": "DeleteOptions", "apiVersion": "v1"}
-        if uid is not None:
-            options["preconditions"] = {"uid": uid}
+        preconditions: Obj = {"uid": uid} if uid is not None else {}
+        if revision:
+            preconditions["resourceVersion"] = str(revision)
+        if preconditions:
+            options["preconditions"] = preconditions
         if grace_period_s is not None:
             options["gracePeriodSeconds"] = grace_period_s
         if propagation is not None:

@@ -30,6 +30,7 @@ class Delete:
     # Left undone if one of these is there after all, asked of the API itself: (key, uid; "" for any uid).
     unless: tuple[tuple[Key, str], ...] = ()
     first: Patch | None = None  # done just before: what has to be read of the object while it ends
+    revision: int = 0  # only as it was seen at this revision (0: whatever has become of it since)
 
 
 @dataclass(frozen=True, slots=True)

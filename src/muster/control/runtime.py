@@ -288,17 +288,20 @@ class Runtime:
                     raise
                 return  # gone already, or a namesake stands there
         try:
-            revision = await self._client.delete(key, uid=action.uid, grace_period_s=action.grace_period_s,
-                                                 propagation=action.propagation)
-        except (NotFound, Conflict):
-            return  # gone already, or a namesake stands there: either way the one we meant is gone
+            revision = await self._client.delete(key, uid=action.uid, revision=action.revision,
+                                                 grace_period_s=action.grace_period_s, propagation=action.propagation)
+        except NotFound:
+            return
+        except Conflict:
+            if action.revision and await self._is_there(key, action.uid):
+                raise  # it is no longer what was decided about
+            return  # a namesake stands there: the one we meant is gone
         except ApiError as error:
             self._tell_refused("delete", about, self._kinds.resource(key.resource).name, key.name, error)
             raise
         written[key.resource] = max(written.get(key.resource, 0), revision)
         if about is not None:
             self._tell(telling.done("delete", about, self._kinds.resource(key.resource).name, key.name))
-
 
     async def _is_there(self, key: Key, uid: str) -> bool:
         """Asks the API, not the mirror, which may not have heard of it yet."""

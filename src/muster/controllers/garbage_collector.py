@@ -8,6 +8,8 @@ One look is at one object: its owners, its dependents, and what deletion was ask
 form a circle; deleted in the foreground, each of them would wait for the next.  So nobody waits for a dependent that
 waits for it in turn.  (Upstream marks one of them as not blocking, and does not notice a circle whose members were all
 deleted by users.)
+
+What goes, goes only as it was seen: who was given another owner meanwhile stays.
 https://kubernetes.io/docs/concepts/architecture/garbage-collection/
 """
 from __future__ import annotations
@@ -17,7 +19,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..api.kinds.catalogue import Kinds
-from ..api.objects import Key, Obj, finalizers_of, is_deleting, namespace_of, owners_of, uid_of
+from ..api.objects import Key, Obj, finalizers_of, is_deleting, namespace_of, owners_of, revision_of, uid_of
 from ..client.listeners import Changes
 from ..client.mirror import Mirror
 from ..control.plan import NOTHING, Action, Delete, Patch, Plan
@@ -90,7 +92,8 @@ def _follow_owners(seen: Observed) -> Plan:
     elif FOREGROUND in finalizers_of(seen.obj) or (waiting and seen.dependents):
         propagation = "Foreground"
     absent = tuple((one.key, one.reference["uid"]) for one in gone)
-    return Plan([Delete(seen.key, uid_of(seen.obj), propagation=propagation, unless=absent)])
+    return Plan([Delete(seen.key, uid_of(seen.obj), propagation=propagation, unless=absent,
+                        revision=revision_of(seen.obj))])
 
 
 def _waits(obj: Obj) -> bool:

@@ -112,18 +112,23 @@ class Heartbeats:
             self.report(machine)  # it changed meanwhile
 
     async def _begin_lease(self, machine: Machine) -> None:
+        if not self._is_here(machine):
+            return
         try:
             await self._client.create(leases.lease(machine.node, self._renewal(machine)))
         except AlreadyExists:
-            await self._renew_lease(machine)
+            await self._write_lease(machine, leases.taken_over(machine.node, self._renewal(machine)))
         except ApiError as error:
             self._renew_later(machine, error)
 
     async def _renew_lease(self, machine: Machine) -> None:
+        await self._write_lease(machine, self._renewal(machine))
+
+    async def _write_lease(self, machine: Machine, patch: Obj) -> None:
         if not self._is_here(machine):
             return
         try:
-            await self._client.patch(leases.key(machine.name), self._renewal(machine))
+            await self._client.patch(leases.key(machine.name), patch)
         except NotFound:
             await self._begin_lease(machine)
         except ApiError as error:

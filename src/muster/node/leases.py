@@ -66,7 +66,15 @@ def _since_last(node_uid: str, now: float) -> float:
 
 def lease(node: Obj, renewal: Obj) -> Obj:
     name = name_of(node)
-    owner = {"apiVersion": "v1", "kind": "Node", "name": name, "uid": uid_of(node)}
     return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
-            "metadata": {"name": name, "namespace": NAMESPACE, "ownerReferences": [owner]},
+            "metadata": {"name": name, "namespace": NAMESPACE, "ownerReferences": [_owner(node)]},
             "spec": {"holderIdentity": name, **renewal["spec"]}}
+
+
+def taken_over(node: Obj, renewal: Obj) -> Obj:
+    """The patch that renews the lease of a node's earlier life, which owns it and whose end it would share."""
+    return {**renewal, "metadata": {**renewal.get("metadata", {}), "ownerReferences": [_owner(node)]}}
+
+
+def _owner(node: Obj) -> Obj:
+    return {"apiVersion": "v1", "kind": "Node", "name": name_of(node), "uid": uid_of(node)}

@@ -158,10 +158,10 @@ class LineClient:
     async def set_status(self, key: Key, uid: str, status: Obj) -> Obj:
         return await self._write(lambda: self._inner.set_status(key, uid, status), key.name)
 
-    async def delete(self, key: Key, *, uid: str | None = None, grace_period_s: int | None = None,
+    async def delete(self, key: Key, *, uid: str | None = None, revision: int = 0, grace_period_s: int | None = None,
                      propagation: Propagation | None = None) -> int:
         return await self._write(lambda: self._inner.delete(
-            key, uid=uid, grace_period_s=grace_period_s, propagation=propagation))
+            key, uid=uid, revision=revision, grace_period_s=grace_period_s, propagation=propagation))
 
     async def _write(self, write: Callable[[], Awaitable[T]], may_conflict: str = "") -> T:
         """`may_conflict` names the object whose writers may come into each other's way."""
