@@ -212,6 +212,33 @@ def test_the_third_starts_once_the_second_is_ready(ready, spec, broken):
     assert tale.laws_broken() == broken
 
 
+@pytest.mark.parametrize(("who", "how", "lag_s", "broken"), [
+    ("pod-garbage-collector", "gone", 1, []),
+    ("node", "unready", 1, []),
+    ("pod-garbage-collector", "gone", 0, ["StatefulSets start in order"]),
+    ("statefulset-controller", "gone", 1, ["StatefulSets update in order", "StatefulSets start in order"]),
+])
+def test_the_third_starts_though_the_second_went_once_the_controller_had_looked(who, how, lag_s, broken):
+    stateful_set, tale = ordered(Tale(lag_s), ready=(True, True))
+    second = pod("w-1", stateful_set)
+    tale.by(who).put("pods", going(second) if how == "gone" else pod("w-1", stateful_set, ready=False))
+    if how == "gone":
+        tale.gone("pods", "w-1")
+    tale.after(0.5).by("statefulset-controller").put("pods", pod("w-2", stateful_set))
+    assert tale.laws_broken() == broken
+
+
+@pytest.mark.parametrize(("stood_still_s", "broken"), [(12, []), (5, ["StatefulSets start in order"])])
+def test_while_watches_stand_still_a_pod_that_was_ready_becomes_available(stood_still_s, broken):
+    """In the eyes of a controller that could not hear that it is not ready any more."""
+    stateful_set, tale = ordered(Tale(20), ready=(True,), minReadySeconds=10)
+    tale.after(30).by("node").put("pods", pod("w-1", stateful_set, since=tale.now))
+    for ready in (False, True, False):
+        tale.after(1).put("pods", pod("w-1", stateful_set, ready=ready, since=tale.now))
+    tale.after(stood_still_s - 3).by("statefulset-controller").put("pods", pod("w-2", stateful_set))
+    assert tale.laws_broken() == broken
+
+
 @pytest.mark.parametrize(("name", "partition", "ready", "broken"), [
     ("w-2", 0, (True, True, True), []),
     ("w-1", 0, (True, True, False), ["StatefulSets update in order"]),

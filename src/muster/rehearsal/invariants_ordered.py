@@ -7,10 +7,15 @@
 
 With podManagementPolicy Parallel starts and stops wait for nobody, and updates for pods that are ready.  A pod that is
 not available itself may always go: it is replaced, whatever its place.
+
+A pod that stopped being available by itself since the controller looked, or went altogether with its node, still counts
+for what follows from that look.  What the controller took down itself does not.
 https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#deployment-and-scaling-guarantees
 """
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ..api.objects import Key, Obj, at, is_deleting, uid_of
@@ -29,7 +34,8 @@ class Ordered:
         self._laws = laws
         self._sets: dict[str, Obj] = {}
         self._changed: dict[str, float] = {}
-        self._went_down: dict[Key, float] = {}  # pods that are not ready any more, and since when
+        # Of each set: its pods as they were before they stopped being ready, or went, by themselves; and until when.
+        self._lost: dict[str, dict[int, deque[tuple[float, Obj]]]] = {}
 
     def hear(self, change: Change) -> None:
         key, old, new = change.key, change.previous, change.value
@@ -46,18 +52,25 @@ class Ordered:
     def heard(self, change: Change) -> None:
         key, old, new, now = change.key, change.previous, change.value, self._laws.now()
         if key.resource == "pods":
-            if new is None:
-                self._went_down.pop(key, None)
-            elif owner_of(new, "StatefulSet") and old is not None and _is_up(old) and not _is_up(new) \
-                    and self._laws.who() != CONTROLLER:
-                self._went_down[key] = now
+            self._note_loss(key, old, new)
             return
         if new is None:
-            self._sets.pop(uid_of(old) if old is not None else "", None)
+            for known in (self._sets, self._changed, self._lost):
+                known.pop(uid_of(old) if old is not None else "", None)
             return
         if old is None or old["spec"] != new["spec"] or is_deleting(new):
             self._changed[uid_of(new)] = now
         self._sets[uid_of(new)] = new
+
+    def _note_loss(self, key: Key, old: Obj | None, new: Obj | None) -> None:
+        uid, ordinal = owner_of(old, "StatefulSet"), _ordinal(key.name)
+        if old is None or uid not in self._sets:
+            return
+        if self._laws.who() == CONTROLLER:
+            self._lost.get(uid, {}).pop(ordinal, None)
+        elif _is_up(old) and not (new is not None and owner_of(new, "StatefulSet") == uid and _is_up(new)):
+            lost = self._lost.setdefault(uid, {}).setdefault(ordinal, deque(maxlen=64))
+            lost.append((self._laws.now(), old))
 
     # ---- each in its turn
 
@@ -71,10 +84,9 @@ class Ordered:
             return
         there = self._by_ordinal(stateful_set)
         for lower in range(first, ordinal):
-            found = there.get(lower)
-            if found is None or not self._is_well(*found, stateful_set):
-                self._laws.wrong("StatefulSets start in order", key,
-                                 f"starts while ordinal {lower} is {'not available' if found else 'not there'}")
+            if not self._seemed_well(lower, there, stateful_set):
+                self._laws.wrong("StatefulSets start in order", key, f"starts while ordinal {lower} is "
+                                                                     f"{_wanting(there.get(lower))}")
                 return
 
     def _ends(self, key: Key, pod: Obj, stateful_set: Obj) -> None:
@@ -96,24 +108,33 @@ class Ordered:
             laws.wrong("StatefulSets update in order", key, f"is below the partition {partition}")
         elif at(stateful_set, "spec.updateStrategy.rollingUpdate.maxUnavailable") is None:
             for above in range(ordinal + 1, beyond):
-                found = there.get(above)
-                if found is None or not self._is_well(*found, stateful_set):
-                    laws.wrong("StatefulSets update in order", key,
-                               f"ends while ordinal {above} is {'not available' if found else 'not there'}")
+                if not self._seemed_well(above, there, stateful_set):
+                    laws.wrong("StatefulSets update in order", key, f"ends while ordinal {above} is "
+                                                                    f"{_wanting(there.get(above))}")
                     return
 
-    def _by_ordinal(self, stateful_set: Obj) -> dict[int, tuple[Key, Obj]]:
-        return {_ordinal(key.name): (key, pod) for key, pod in self._laws.scene.pods_of(uid_of(stateful_set)).items()}
+    def _by_ordinal(self, stateful_set: Obj) -> dict[int, Obj]:
+        return {_ordinal(key.name): pod for key, pod in self._laws.scene.pods_of(uid_of(stateful_set)).items()}
 
-    def _is_well(self, key: Key, pod: Obj, stateful_set: Obj) -> bool:
-        """Available, or it was a moment ago and did not go by the controller's own doing."""
-        if available_from(pod, stateful_set) <= self._laws.now() or (not _is_ordered(stateful_set) and _is_up(pod)):
+    def _seemed_well(self, ordinal: int, there: Mapping[int, Obj], stateful_set: Obj) -> bool:
+        """It is, or the controller, which had not heard yet that it was lost, had reason to think so."""
+        if self._is_well(there.get(ordinal), stateful_set):
             return True
-        return self._laws.is_fresh(self._went_down.get(key))
+        lost = self._lost.get(uid_of(stateful_set), {}).get(ordinal, ())
+        return any(self._laws.is_fresh(until) and self._is_well(pod, stateful_set) for until, pod in lost)
+
+    def _is_well(self, pod: Obj | None, stateful_set: Obj) -> bool:
+        """Available; where nobody waits for that, ready."""
+        return pod is not None and (available_from(pod, stateful_set) <= self._laws.now() or (
+            not _is_ordered(stateful_set) and _is_up(pod)))
 
 
 def _is_up(pod: Obj) -> bool:
     return is_ready(pod) and is_active(pod)
+
+
+def _wanting(pod: Obj | None) -> str:
+    return "not there" if pod is None else "not available"
 
 
 def _ordinal(name: str) -> int:
