@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable
+from typing import TYPE_CHECKING
 
 from .api.apply import apply_patch, recorded
 from .api.errors import NotFound
@@ -66,8 +67,10 @@ from .node.meter import FleetMeter
 from .node.meters import Meters
 from .scheduler.controller import scheduler
 from .server.registry import Registry
-from .server.signing_key import SigningKey
 from .store.store import Store
+
+if TYPE_CHECKING:
+    from .server.signing_key import SigningKey
 
 SYSTEM = "system:serviceaccount:kube-system:"
 KUBELET_BACKLOG = 50_000  # events: one recorder speaks for the kubelets of all nodes

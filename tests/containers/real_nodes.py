@@ -138,3 +138,28 @@ def pod(name="web", *containers, **spec):
 
 def shell(script, name="app", **more):
     return {"name": name, "image": "busybox", "imagePullPolicy": "IfNotPresent", "command": ["sh", "-c", script], **more}
+
+
+TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount"
+# The machine's Python, with the client library that such programs use.
+MACHINE = sorted({"/usr", "/lib", "/lib64", sys.prefix, sys.base_prefix})
+PROGRAM = f"""
+import json, os, ssl, urllib.request
+from kubernetes import client, config
+
+config.load_incluster_config()
+me = client.CoreV1Api().read_namespaced_pod(os.environ["HOSTNAME"], open("{TOKEN}/namespace").read())
+who = client.AuthenticationV1Api().create_self_subject_review(client.V1SelfSubjectReview()).status.user_info
+trusted = ssl.create_default_context(cafile="{TOKEN}/ca.crt")
+by_name = urllib.request.urlopen("https://kubernetes.default.svc/version", context=trusted)
+print(json.dumps(dict(pod=me.metadata.name, uid=me.metadata.uid, user=who.username, extra=who.extra, version=json.load(by_name)["minor"])))
+"""
+
+
+def program(name, **spec):
+    """A pod that asks the server about itself, and says in JSON what it was told."""
+    mounts = [{"name": f"machine-{number}", "mountPath": path, "readOnly": True} for number, path in enumerate(MACHINE)]
+    one = {"name": "app", "image": "busybox", "imagePullPolicy": "IfNotPresent", "command": [sys.executable, "-c", PROGRAM],
+           "volumeMounts": mounts}
+    return pod(name, one, restartPolicy="Never", **spec, volumes=[
+        {"name": f"machine-{number}", "hostPath": {"path": path}} for number, path in enumerate(MACHINE)])

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from real_nodes import WAITS, Space, pod, shell
+from real_nodes import PATIENCE_S, WAITS, Space, pod, program, shell
 from two_machines import Machine, Wire
 
 SERVES = "mkdir -p /w; echo $WHO > /w/index.html; exec httpd -f -p 8080 -h /w"
@@ -74,6 +74,16 @@ def test_pods_on_both_machines(machines, space):
 
     space.kubectl("delete", "pod", "here", "--wait=true")
     assert {get(space, "there", "http://web/") for _ in range(3)} == {"there"}
+
+
+def test_a_program_there_asks_the_server_as_its_account(machines, space):
+    """Its node may ask for tokens of its own pods, and for no others."""
+    space.kubectl("create", "rolebinding", "view", "--clusterrole", "view", "--serviceaccount=default:default")
+    space.apply(program("asker", nodeName="far"))
+    ended = space.ended("asker", within_s=PATIENCE_S)
+    assert ended["status"]["phase"] == "Succeeded", space.logs("asker")
+    said = json.loads(space.logs("asker"))
+    assert said["uid"] == ended["metadata"]["uid"] and said["extra"]["authentication.kubernetes.io/node-name"] == ["far"]
 
 
 def test_kubectl_reaches_pods_on_the_other_machine(machines, space, tmp_path):

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from ..api import patches
 from ..api.errors import ApiError, NotFound, UnsupportedMediaType, conflict, not_found
@@ -27,7 +28,6 @@ from ..clock import Clock
 from ..store.history import Snapshot
 from ..store.store import Store
 from . import deletion, metadata, subresources, token_requests
-from .account_issuer import AccountIssuer
 from .admission import Admission, Attempt
 from .escalation import no_escalation
 from .evictions import Evictions
@@ -49,10 +49,13 @@ from .requests import (
 )
 from .rights import Rights
 from .selection import selection
-from .signing_key import SigningKey
 from .subresources import BINDING, EVICTION, SCALE
 from .token_requests import TOKEN
 from .watch_cache import WatchCache
+
+if TYPE_CHECKING:
+    from .account_issuer import AccountIssuer
+    from .signing_key import SigningKey
 
 DELETIONS_TOGETHER = 64  # of a collection; they share the store's flush
 
@@ -73,7 +76,14 @@ class Registry:
         self._landing = Landing(store, self._forms, clock, [kind.resource for kind in kinds.stored()],
                                 (*admission, no_escalation(self.rights)))
         self._evictions = Evictions(store, self._landing, kinds, clock, self.delete)
-        self.tokens = AccountIssuer(signing_key or SigningKey.made(), ClusterLook(store.history), clock)
+        self._signing_key = signing_key
+
+    @cached_property
+    def tokens(self) -> AccountIssuer:
+        """Those of service accounts.  Made when it is first asked for: a rehearsal needs no cryptography."""
+        from .account_issuer import AccountIssuer
+        from .signing_key import SigningKey
+        return AccountIssuer(self._signing_key or SigningKey.made(), ClusterLook(self.store.history), self._clock)
 
     # ---- reading
 
