@@ -14,7 +14,7 @@ NOW = 10_000.0
 
 
 def a_job(ttl=60, ended="Complete", since=NOW - 100, going=False, status="True"):
-    metadata = {"name": "sums", "namespace": "shop", "uid": "job-1", **({"deletionTimestamp": to_time(NOW)} if going else {})}
+    metadata = {"name": "sums", "namespace": "shop", "uid": "job-1", "resourceVersion": "7", **({"deletionTimestamp": to_time(NOW)} if going else {})}
     conditions = [{"type": ended, "status": status, "lastTransitionTime": to_time(since)}] if ended else []
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "status": {"conditions": conditions},
             "spec": {} if ttl is None else {"ttlSecondsAfterFinished": ttl}}
@@ -35,7 +35,8 @@ def a_job(ttl=60, ended="Complete", since=NOW - 100, going=False, status="True")
 ])
 def test_a_job(job, goes, wake_at):
     decided = plan(job, NOW)
-    assert decided.actions == ([Delete(Key("jobs.batch", "shop", "sums"), "job-1", propagation="Foreground")] if goes else [])
+    deletion = Delete(Key("jobs.batch", "shop", "sums"), "job-1", propagation="Foreground", revision=7)
+    assert decided.actions == ([deletion] if goes else []), "as it was seen: it may be given more time meanwhile"
     assert decided.wake_at == wake_at
 
 

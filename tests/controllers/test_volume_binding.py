@@ -3,7 +3,7 @@ import random
 
 import pytest
 
-from muster.api.objects import at, controller_reference, name_of, to_time, uid_of, with_
+from muster.api.objects import Key, at, controller_reference, name_of, to_time, uid_of, with_
 from muster.control.plan import Create, Delete, Patch, Replace, SetStatus, Tell
 from muster.controllers.stateful_set_claims import missing_claims, owned_claims
 from muster.controllers.volume_binding import SeenClaim, SeenVolume, plan
@@ -148,6 +148,14 @@ def test_a_folder_on_a_node():
 ])
 def test_volumes(volume, claim, does):
     assert summary(plan(SeenVolume(volume, claim), 0)) == does
+
+
+def test_a_volume_goes_only_as_it_was_seen_and_if_the_api_says_too_that_its_claim_is_gone():
+    """Its data goes with it: not where somebody keeps it at the last moment, nor where word of its claim comes late."""
+    volume = with_(a_volume("a", of="www", policy="Delete"), "metadata.resourceVersion", "7")
+    *_, deletion = plan(SeenVolume(volume, None), 0).actions
+    assert deletion == Delete(Key("persistentvolumes", "", "a"), "uid-a", revision=7,
+                              unless=((Key("persistentvolumeclaims", "shop", "www"), "uid-www"),))
 
 
 @pytest.mark.parametrize("seed", range(30))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..api.objects import Key, Obj, from_time, uid_of
+from ..api.objects import Key, Obj, from_time, revision_of, uid_of
 from ..client.mirror import Mirror
 from ..control.plan import NOTHING, Delete, Plan
 from ..control.runtime import Controller
@@ -35,7 +35,8 @@ def observe(mirror: Mirror, key: str) -> Observed:
 def plan(seen: Observed, now: float) -> Plan:
     if not seen.events:
         return NOTHING
-    old = [Delete(key, uid_of(event)) for key, event in seen.events if last_seen(event, now) + KEPT_S <= now]
+    old = [Delete(key, uid_of(event), revision=revision_of(event))  # it may have been seen once more meanwhile
+           for key, event in seen.events if last_seen(event, now) + KEPT_S <= now]
     left = [when for _, event in seen.events if (when := last_seen(event, now)) + KEPT_S > now]
     wake_at = max(min(left) + KEPT_S, now + AT_MOST_EVERY_S) if left else now + AT_MOST_EVERY_S
     return Plan(list(old), wake_at=wake_at, size=len(seen.events))

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..api.objects import Key, Obj, condition, from_time, is_deleting, name_of, namespace_of, uid_of
+from ..api.objects import Key, Obj, condition, from_time, is_deleting, name_of, namespace_of, revision_of, uid_of
 from ..client.mirror import Mirror
 from ..control.plan import NOTHING, Delete, Plan
 from ..control.runtime import Controller
@@ -41,7 +41,8 @@ def plan(job: Obj, now: float) -> Plan:
         return NOTHING
     if when > now:
         return Plan(wake_at=when)
-    return Plan([Delete(Key(RESOURCE, namespace_of(job), name_of(job)), uid_of(job), propagation="Foreground")])
+    return Plan([Delete(Key(RESOURCE, namespace_of(job), name_of(job)), uid_of(job), propagation="Foreground",
+                        revision=revision_of(job))])  # it may have been given more time meanwhile
 
 
 controller = Controller("ttl-after-finished-controller", (RESOURCE,), wakes, observe, plan)

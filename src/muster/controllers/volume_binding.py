@@ -28,6 +28,7 @@ from ..api.objects import (
     is_deleting,
     name_of,
     namespace_of,
+    revision_of,
     uid_of,
     with_,
 )
@@ -276,7 +277,10 @@ def _plan_volume(seen: SeenVolume) -> Plan:
     released = _written(volume, VOLUMES, {"phase": "Released"})
     if at(volume, "spec.persistentVolumeReclaimPolicy") != "Delete":
         return released
-    return Plan([*released.actions, Delete(_key(volume, VOLUMES), uid_of(volume))])
+    # What it holds goes with it: the API is asked whether the claim is gone indeed and the volume still as it was.
+    bound_to = Key(CLAIMS, reference["namespace"], reference["name"]), reference["uid"]
+    return Plan([*released.actions, Delete(_key(volume, VOLUMES), uid_of(volume), unless=(bound_to,),
+                                           revision=revision_of(volume))])
 
 
 def _freed(obj: Obj, resource: str, finalizer: str) -> Plan:
