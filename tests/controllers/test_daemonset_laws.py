@@ -25,6 +25,7 @@ from daemonset_cases import (
 from muster.api.objects import Key, is_deleting, name_of, to_time, uid_of, with_
 from muster.control.plan import Create, Delete, SetStatus
 from muster.controllers.daemonset import Memory, decide, wakes
+from muster.controllers.daemonset_memory import Memories
 from muster.controllers.daemonset_nodes import Fit, eligibility
 from muster.controllers.daemonset_pods import node_of
 from muster.controllers.daemonset_rollout import limits_of
@@ -243,6 +244,34 @@ def a_change(resource, before, after):
     pytest.param("pods", None, a_pod("n1", orphan=True, labels={}), False, id="an orphan that does not"),
     pytest.param("pods", a_pod("n1", orphan=True), down("n1", orphan=True), False, id="an orphan it left alone"),
     pytest.param("pods", a_pod("n1"), a_pod("n1", orphan=True), True, id="a pod is orphaned"),
+    pytest.param("pods", down("n1"), a_pod("n1"), True, id="its pod is ready"),
+    pytest.param("pods", a_pod("n1", bound=False), a_pod("n1"), False, id="its pod is bound to its node"),
+    pytest.param("pods", a_pod("n1", phase="Pending"), with_(a_pod("n1", phase="Pending"), "status.conditions", [
+        {"type": "Ready", "status": "False"}]), False, id="its pod says why it is not ready"),
+    pytest.param("pods", a_pod("n1"), down("n1", phase="Failed"), True, id="its pod failed"),
+    pytest.param("pods", a_pod("n1"), a_pod("n1", going=True), False, id="its pod begins to go"),
+    pytest.param("pods", a_pod("n1", going=True), down("n1", phase="Succeeded", going=True), True, id="and has ended"),
+    pytest.param("pods", down("n1", phase="Succeeded", going=True), None, False, id="and is gone after it ended"),
+    pytest.param("pods", down("n1", phase="Failed"), None, True, id="its failed pod is gone"),
 ])
 def test_wakes(resource, before, after, woken):
     assert bool(list(wakes(a_change(resource, before, after), OneSet(a_set())))) is woken
+
+
+def test_a_pod_that_begins_to_go_wakes_a_set_that_surges():
+    change = a_change("pods", a_pod("n1"), a_pod("n1", going=True))
+    assert list(wakes(change, OneSet(a_set(rolling={"maxSurge": 1, "maxUnavailable": 0}))))
+
+
+def test_a_status_as_it_was_decided_wakes_nobody_and_any_other_does():
+    told = {"numberReady": 1}
+    before, after, other = (with_(a_set(status=status), "metadata.resourceVersion", str(revision))
+                            for revision, status in enumerate(({"numberReady": 0}, told, {"numberReady": 9})))
+    memories = Memories()
+    change = a_change("daemonsets.apps", before, after)
+    assert not memories.is_echo(change), "nothing was decided so far"
+    memories.keep(after, Memory(said=told))
+    assert memories.is_echo(change)
+    assert not memories.is_echo(a_change("daemonsets.apps", after, other)), "somebody else wrote it"
+    grown = with_(after, "metadata.generation", 3)
+    assert not memories.is_echo(a_change("daemonsets.apps", before, grown)), "something was asked along with it"

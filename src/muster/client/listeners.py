@@ -68,7 +68,7 @@ class Listeners:
         if (old is None or new is None) and resource in self._concerned and len(self._there[resource]) <= 1:
             self._rows.clear()
         kind = _owner_kind(old, new) if resource in self._by_owner else None
-        row = resource, kind, resource in self._by_status and _only_the_status_differs(old, new)
+        row = resource, kind, resource in self._by_status and change.is_of_status
         found = self._rows.get(row)
         if found is None:
             found = self._rows[row] = tuple(self._row(*row))
@@ -90,9 +90,3 @@ def _owner_kind(old: Obj | None, new: Obj | None) -> str | None:
         return reference.get("kind", "") if reference is not None else ""
     before, after = _owner_kind(old, None), _owner_kind(None, new)
     return after if before == after else None
-
-
-def _only_the_status_differs(old: Obj | None, new: Obj | None) -> bool:
-    return (old is not None and new is not None
-            and {**old, "status": None, "metadata": None} == {**new, "status": None, "metadata": None}
-            and {**old["metadata"], "resourceVersion": ""} == {**new["metadata"], "resourceVersion": ""})

@@ -22,7 +22,6 @@ from functools import partial
 from ..api.objects import (
     Key,
     Obj,
-    controller_of,
     is_deleting,
     name_of,
     namespace_of,
@@ -37,88 +36,12 @@ from ..control.plan import Action, Create, Delete, Plan, SetStatus, Tell
 from ..control.runtime import Controller
 from ..store.history import Change
 from .daemonset_board import Board
+from .daemonset_memory import RESOURCE, Memories, Memory, Own, Reading, key_of
 from .daemonset_nodes import Fit, eligibility
 from .daemonset_places import Failure
-from .daemonset_pods import Want, pod_maker, says_nothing_new, template_generation, template_of
+from .daemonset_pods import Want, begins_to_go, pod_maker, says_nothing_new, template_generation, template_of
 from .daemonset_rollout import Steps, allows_surge, is_rolling, limits_of
 from .daemonset_status import status_of
-
-RESOURCE = "daemonsets.apps"
-MOST_SETS = 4096  # whose failures are remembered
-
-
-class Own:
-    """The pods that are the set's own and need nothing done for that, by name; and which the board has not heard of."""
-
-    def __init__(self) -> None:
-        self.all: dict[str, Obj] = {}
-        self.unread: dict[str, Obj | None] = {}
-
-    def note(self, touched: Mapping[str, Obj | None]) -> None:
-        """None: it is not (any more)."""
-        self.unread.update(touched)
-        for name, pod in touched.items():
-            if pod is None:
-                self.all.pop(name, None)
-            else:
-                self.all[name] = pod
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What was read so far: the next look reads what changed since."""
-
-    selector: Obj
-    own: Own
-    board: Board | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """When failed pods were ended, by node (a new generation of the set starts afresh); and what was read."""
-
-    generation: int = 0
-    failures: Mapping[str, Failure] = field(default_factory=dict)
-    reading: Reading | None = None
-
-
-class Memories:
-    """The memory of every set that is there, and which of its pods changed since it was last looked at."""
-
-    def __init__(self) -> None:
-        self._of: dict[Key, tuple[str, Memory]] = {}  # with the uid: never that of a namesake
-        self._touched: dict[str, dict[str, None]] = {}  # uid of a set -> names of pods
-
-    def of(self, daemonset: Obj) -> Memory:
-        uid, memory = self._of.get(_key(daemonset), ("", Memory()))
-        return memory if uid == uid_of(daemonset) else Memory()
-
-    def keep(self, daemonset: Obj, memory: Memory) -> None:
-        key = _key(daemonset)
-        if key not in self._of and len(self._of) >= MOST_SETS:
-            del self._of[next(iter(self._of))]
-        self._of[key] = uid_of(daemonset), memory
-
-    def forget(self, key: Key) -> None:
-        uid, _ = self._of.pop(key, ("", None))
-        self._touched.pop(uid, None)
-
-    def hear(self, change: Change) -> None:
-        """A pod changed: whoever controls it, or did, looks at it again."""
-        for pod in (change.previous, change.value):
-            controller = controller_of(pod) if pod is not None else None
-            if controller is not None and (touched := self._touched.get(controller["uid"])) is not None:
-                touched[change.key.name] = None
-
-    def touched(self, daemonset: Obj) -> Iterable[str] | None:
-        """None: nobody has listened so far."""
-        return self._touched.get(uid_of(daemonset))
-
-    def read(self, daemonset: Obj) -> None:
-        """All that was touched was looked at."""
-        if uid_of(daemonset) not in self._touched and len(self._touched) >= MOST_SETS:
-            del self._touched[next(iter(self._touched))]
-        self._touched[uid_of(daemonset)] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +71,10 @@ def wakes(change: Change, mirror: Mirror) -> Iterable[Key]:
             return _woken_by_node(change, mirror)
         case "pods" if says_nothing_new(change.previous, change.value):
             return ()
+        case "pods" if begins_to_go(change.previous, change.value):
+            # Its place is down as soon as it shows; only with surge does another pod start beside it at once.
+            return [key for key in woken_by_dependent(change, mirror, RESOURCE, "DaemonSet")
+                    if allows_surge(mirror.objects(RESOURCE)[key[1:]])]
         case "pods" | revisions.RESOURCE:
             return woken_by_dependent(change, mirror, RESOURCE, "DaemonSet")
         case _:
@@ -193,7 +120,7 @@ def observe(mirror: Mirror, key: Key, memories: Memories) -> Observed | None:
     return Observed(
         daemonset,
         pods=pods,
-        nodes=list(mirror.objects("nodes").values()),
+        nodes=memories.nodes(mirror),
         revisions=owners.candidates(mirror, daemonset, revisions.RESOURCE),
         names=mirror.in_namespace(revisions.RESOURCE, key.namespace),
         memory=memory,
@@ -262,7 +189,7 @@ def _decide_pods(seen: Observed, reading: Reading, past: revisions.Past, now: fl
     if board is None or board.template is not template_of(daemonset) or board.want != want:
         board, own.unread = Board(template_of(daemonset), want), dict(own.all)
     failures = _failures(seen)
-    changed = board.take_in(list(seen.nodes), own.unread, now)
+    changed = board.take_in(seen.nodes, own.unread, now)
     limits = limits_of(daemonset, board.desired)
     board.judge(changed, daemonset, allows_surge(daemonset), limits.max_surge > 0, failures, now)
     own.unread = {}
@@ -282,10 +209,11 @@ def _decide_pods(seen: Observed, reading: Reading, past: revisions.Past, now: fl
     ]
     status = status_of(daemonset, board.counts, board.desired)
     if status != daemonset.get("status"):
-        actions.append(SetStatus(_key(daemonset), uid_of(daemonset), status))
+        actions.append(SetStatus(key_of(daemonset), uid_of(daemonset), status))
     wakes = [when for when in (board.settles_at(), chores.wake_at) if when is not None]
+    read = Reading(reading.selector, own, board)
     return Decision(Plan(actions, min(wakes, default=None), size),
-                    Memory(_generation(daemonset), chores.failures, Reading(reading.selector, own, board)), True)
+                    Memory(_generation(daemonset), chores.failures, read, status), True)
 
 
 def selects_everything(daemonset: Obj) -> bool:
@@ -307,12 +235,8 @@ def _end(pod: Obj, daemonset: Obj) -> Delete:
 
 def _count_collision(daemonset: Obj) -> SetStatus:
     status = daemonset.get("status") or {}
-    return SetStatus(_key(daemonset), uid_of(daemonset),
+    return SetStatus(key_of(daemonset), uid_of(daemonset),
                      {**status, "collisionCount": (status.get("collisionCount") or 0) + 1})
-
-
-def _key(daemonset: Obj) -> Key:
-    return Key(RESOURCE, namespace_of(daemonset), name_of(daemonset))
 
 
 def daemonset_controller() -> Controller:
@@ -320,10 +244,13 @@ def daemonset_controller() -> Controller:
     memories = Memories()
 
     def hear(change: Change, mirror: Mirror) -> Iterable[Key]:
-        if change.key.resource == "pods":
+        resource = change.key.resource
+        if resource == "pods" or resource == "nodes":
             memories.hear(change)
+        elif resource == RESOURCE and memories.is_echo(change):
+            return ()
         return wakes(change, mirror)
 
     own = [Changes(resource, concerning=RESOURCE, owned_by="DaemonSet") for resource in ("pods", revisions.RESOURCE)]
-    return Controller("daemonset-controller", (RESOURCE, Changes("nodes", concerning=RESOURCE), *own), hear,
+    return Controller("daemonset-controller", (RESOURCE, "nodes", *own), hear,
                       partial(observe, memories=memories), plan, account="daemon-set-controller")

@@ -11,7 +11,7 @@ it was shown last and from the time, never from what it was shown before (tests/
 """
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from operator import is_
@@ -46,7 +46,7 @@ class Board:
         self.counts = NOTHING
         self.desired = 0
         self._fits = eligibility(template)
-        self._nodes: list[Obj] = []
+        self._nodes: Sequence[Obj] = ()
         self._fit: dict[str, Fit] = {}
         self._node_of: dict[str, str] = {}  # by the pod's name
         self._daemons: dict[str, dict[str, Daemon]] = {}  # by node, then by the pod's name
@@ -61,7 +61,7 @@ class Board:
 
     # ---- what is there
 
-    def take_in(self, nodes: list[Obj], pods: Mapping[str, Obj | None], now: float) -> set[str]:
+    def take_in(self, nodes: Sequence[Obj], pods: Mapping[str, Obj | None], now: float) -> set[str]:
         """The nodes as they are, and the pods that changed (by name; None: gone).  Returns the nodes whose places have
         to be judged again."""
         changed = self._take_nodes(nodes) | self._take_pods(pods, now)
@@ -73,9 +73,9 @@ class Board:
                     self._daemons[node] = {one.name: one for one in again}
         return changed
 
-    def _take_nodes(self, nodes: list[Obj]) -> set[str]:
+    def _take_nodes(self, nodes: Sequence[Obj]) -> set[str]:
         before = self._nodes
-        if len(nodes) == len(before) and all(map(is_, nodes, before)):
+        if nodes is before or len(nodes) == len(before) and all(map(is_, nodes, before)):
             return set()
         fits = {name_of(node): self._fits(node) for node in nodes}
         changed = {name for name, fit in fits.items() if self._fit.get(name) is not fit}

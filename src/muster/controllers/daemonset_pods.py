@@ -11,7 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from ..api.objects import Obj, annotations_of, condition, controller_reference, labels_of, name_of, namespace_of
+from ..api.objects import (
+    Obj,
+    annotations_of,
+    condition,
+    controller_reference,
+    is_deleting,
+    labels_of,
+    name_of,
+    namespace_of,
+)
 from ..api.placement import pin_to_node, pinned_node
 from ..control.revisions import HASH_LABEL
 from .daemonset_nodes import tolerations_of
@@ -104,14 +113,30 @@ def daemons_of(pods: Iterable[Obj], want: Want, now: float) -> list[Daemon]:
 
 
 def says_nothing_new(before: Obj | None, after: Obj | None) -> bool:
-    """Is a pod that changed still the same `Daemon`?  A container that is being created says nothing to its set."""
-    if before is None or after is None:
-        return False
+    """Is a pod that changed still the same `Daemon` to its set, or still none?  A container that is being created says
+    nothing, nor does the scheduler's binding it to the node it is for."""
+    was, is_ = before is not None and not is_over(before), after is not None and not is_over(after)
+    if before is None or after is None or not (was and is_):
+        return not was and not is_
     old, new = before["metadata"], after["metadata"]
     return (old.get("deletionTimestamp") == new.get("deletionTimestamp")
             and old.get("labels") == new.get("labels") and old.get("ownerReferences") == new.get("ownerReferences")
-            and before["spec"].get("nodeName") == after["spec"].get("nodeName")
-            and _ended(before) == _ended(after) and condition(before, "Ready") == condition(after, "Ready"))
+            and node_of(before) == node_of(after)
+            and _ended(before) == _ended(after) and _ready_since(before) == _ready_since(after))
+
+
+def begins_to_go(before: Obj | None, after: Obj | None) -> bool:
+    return before is not None and after is not None and is_deleting(after) and not is_deleting(before)
+
+
+def is_over(pod: Obj) -> bool:
+    """It ended and is being deleted: only its finalizers hold it, and it is nobody's concern any more."""
+    return is_deleting(pod) and _ended(pod) is not None
+
+
+def _ready_since(pod: Obj) -> str | None:
+    found = condition(pod, "Ready")
+    return found.get("lastTransitionTime", "") if found is not None and found.get("status") == "True" else None
 
 
 def _ended(pod: Obj) -> str | None:

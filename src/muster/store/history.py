@@ -83,7 +83,7 @@ def at_revision(value: Obj, revision: int) -> Snapshot:
 class Change:
     """`before` is None for a creation, `after` is None for a deletion."""
 
-    __slots__ = ("revision", "key", "after", "before", "_last")
+    __slots__ = ("revision", "key", "after", "before", "_last", "_is_of_status")
 
     def __init__(self, revision: int, key: Key, after: Snapshot | None, before: Snapshot | None):
         self.revision = revision
@@ -91,6 +91,7 @@ class Change:
         self.after = after
         self.before = before
         self._last: Snapshot | None = after
+        self._is_of_status: bool | None = None
 
     @property
     def value(self) -> Obj | None:
@@ -108,9 +109,22 @@ class Change:
             self._last = at_revision(self.before.value, self.revision)
         return self._last
 
+    @property
+    def is_of_status(self) -> bool:
+        """Is everything but the status as it was before?  Compared once, for all who hear of the change."""
+        if self._is_of_status is None:
+            self._is_of_status = (self.after is not None and self.before is not None
+                                  and _differ_in_status(self.before.value, self.after.value))
+        return self._is_of_status
+
     def __repr__(self) -> str:
         what = "created" if self.before is None else "deleted" if self.after is None else "changed"
         return f"Change({self.key} {what} @{self.revision})"
+
+
+def _differ_in_status(old: Obj, new: Obj) -> bool:
+    return ({**old, "status": None, "metadata": None} == {**new, "status": None, "metadata": None}
+            and {**old["metadata"], "resourceVersion": ""} == {**new["metadata"], "resourceVersion": ""})
 
 
 # (namespace, name) -> what is there now, and the changes that are kept
