@@ -50,7 +50,8 @@ def rolling(**values):
     pytest.param({"revisionHistoryLimit": 0}, [], id="no history"),
     pytest.param({"updateStrategy": {"type": "OnDelete"}}, [], id="on delete"),
     pytest.param({"updateStrategy": {"type": "Recreate"}}, [
-        'spec.updateStrategy: Unsupported value: {"type":"Recreate"}: supported values: "RollingUpdate", "OnDelete"'],
+        'spec.updateStrategy: Unsupported value: apps.DaemonSetUpdateStrategy{Type:"Recreate", '
+        'RollingUpdate:(*apps.RollingUpdateDaemonSet)(nil)}: supported values: "RollingUpdate", "OnDelete"'],
         id="no such strategy"),
     pytest.param(rolling(maxUnavailable="30%"), [], id="a share"),
     pytest.param(rolling(maxUnavailable=0, maxSurge=1), [], id="surge"),

@@ -52,7 +52,7 @@ def starts(causes, *beginnings):
         {"apiVersion": "apps/v1", "kind": "DaemonSet", "name": "x", "uid": "1", "controller": True},
         {"apiVersion": "apps/v1", "kind": "DaemonSet", "name": "y", "uid": "", "controller": True}]}, False,
         ['metadata.ownerReferences.uid: Invalid value: "": must not be empty',
-         'metadata.ownerReferences: Invalid value: [{'], id="two controllers"),
+         'metadata.ownerReferences: Invalid value: []v1.OwnerReference{v1.OwnerReference{APIVersion:"apps/v1", Kind:'], id="two controllers"),
 ])
 def test_create(metadata, namespaced, beginnings):
     starts(validate_metadata({"metadata": metadata}, namespaced=namespaced), *beginnings)

@@ -68,12 +68,12 @@ def scoped(scope, operator, values=None):
     (quota({"cpu": "-1"}), ['spec.hard[cpu]: Invalid value: "-1": must be greater than or equal to 0']),
     (quota({"gold": "1"}), ['spec.hard[gold]: Invalid value: "gold": must be a standard resource for quota']),
     (quota({}, scopes=["BestEffort", "NotBestEffort"]), [
-        'spec.scopes: Invalid value: []string{"BestEffort", "NotBestEffort"}: conflicting scopes']),
-    (quota({}, scopes=["Best"]), ['spec.scopes: Invalid value: []string{"Best"}: unsupported scope']),
+        'spec.scopes: Invalid value: []core.ResourceQuotaScope{"BestEffort", "NotBestEffort"}: conflicting scopes']),
+    (quota({}, scopes=["Best"]), ['spec.scopes: Invalid value: []core.ResourceQuotaScope{"Best"}: unsupported scope']),
     (quota({"cpu": "1", "pods": "1"}, scopes=["BestEffort"]), [
-        'spec.scopes: Invalid value: []string{"BestEffort"}: unsupported scope applied to resource']),
+        'spec.scopes: Invalid value: []core.ResourceQuotaScope{"BestEffort"}: unsupported scope applied to resource']),
     (quota({"services": "1"}, scopes=["NotTerminating"]), [
-        'spec.scopes: Invalid value: []string{"NotTerminating"}: unsupported scope applied to resource']),
+        'spec.scopes: Invalid value: []core.ResourceQuotaScope{"NotTerminating"}: unsupported scope applied to resource']),
     (quota({"pods": "1"}, **scoped("PriorityClass", "In", ["high"])), []),
     (quota({"pods": "1"}, **scoped("PriorityClass", "In")), [
         "spec.scopeSelector.matchExpressions.values: Required value: must be at least one value when `operator` is 'In' or 'NotIn' "

@@ -58,7 +58,8 @@ def test_columns():
     pytest.param({}, ["handler: Required value"], id="no handler"),
     pytest.param({"handler": "a.b"}, ['handler: Invalid value: "a.b": must not contain dots'], id="handler"),
     pytest.param({"handler": "a", "scheduling": {"tolerations": [{"operator": "Exists"}] * 2}},
-                 ['scheduling.tolerations[1]: Duplicate value: {"operator":"Exists"}'], id="twice tolerated"),
+                 ['scheduling.tolerations[1]: Duplicate value: core.Toleration{Key:"", Operator:"Exists", Value:"", Effect:"", '
+                  "TolerationSeconds:(*int64)(nil)}"], id="twice tolerated"),
 ])
 def test_runtime_classes(given, expected):
     found = RUNTIME_CLASS.defaults({"metadata": {"name": "r"}, **given})

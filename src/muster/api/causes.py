@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from .go_text import quoted, syntax_of_map, syntax_of_selector, syntax_of_texts
+from .go_text import Syntax, quoted, syntax_of_map, syntax_of_selector, syntax_of_texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +41,17 @@ _MAPS = ("labels", "annotations", "matchLabels", "nodeSelector")
 
 def shown_in(field: str, value: Any) -> str:
     """The same for a field that v1.32 shows as Go would write it (users search for these words): maps and
-    lists of text, and label selectors."""
+    lists of text, label selectors, and nothing."""
+    if isinstance(value, Syntax):
+        return value.text
     name = field.rpartition(".")[2]
-    if isinstance(value, dict) and name == "selector":
+    if isinstance(value, dict) and name in ("selector", "labelSelector"):
         return syntax_of_selector(value)
     if (value is None or isinstance(value, dict)) and name in _MAPS:
         return syntax_of_map(value)
     if isinstance(value, list) and all(isinstance(one, str) for one in value):
         return syntax_of_texts(value)
-    return shown(value)
+    return '"null"' if value is None else shown(value)
 
 
 def invalid(field: str, value: Any, detail: str) -> Cause:
@@ -64,11 +66,11 @@ def not_supported(field: str, value: Any, allowed: Iterable[str]) -> Cause:
     ordered = sorted(allowed) if isinstance(allowed, Set) else allowed  # a list is shown in its own order
     choices = ", ".join(f'"{choice}"' for choice in ordered)
     return Cause("FieldValueNotSupported", field,
-                 f"Unsupported value: {shown(value)}: supported values: {choices}")
+                 f"Unsupported value: {shown_in(field, value)}: supported values: {choices}")
 
 
 def duplicate(field: str, value: Any) -> Cause:
-    return Cause("FieldValueDuplicate", field, f"Duplicate value: {shown(value)}")
+    return Cause("FieldValueDuplicate", field, f"Duplicate value: {shown_in(field, value)}")
 
 
 def not_found(field: str, value: Any) -> Cause:

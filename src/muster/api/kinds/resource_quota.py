@@ -9,6 +9,7 @@ from collections.abc import Callable
 from .. import names, quantities
 from ..causes import Cause, invalid, required
 from ..defaults import kept
+from ..go_text import syntax_of_scope_selector, syntax_of_scopes
 from ..objects import Obj, at
 from ..quota_scopes import SCOPES
 from ..quota_usage import BARE, CLAIMS, OF_PODS, OF_SERVICES
@@ -42,14 +43,14 @@ def _scopes(scopes: list[str], hard: list[str]) -> list[Cause]:
     wrong: list[Cause] = []
     for scope in scopes:
         if scope not in SCOPES:
-            wrong.append(invalid("spec.scopes", scopes, "unsupported scope"))
-        wrong += [invalid("spec.scopes", scopes, "unsupported scope applied to resource")
+            wrong.append(invalid("spec.scopes", syntax_of_scopes(scopes), "unsupported scope"))
+        wrong += [invalid("spec.scopes", syntax_of_scopes(scopes), "unsupported scope applied to resource")
                   for name in hard if not _may_be_scoped(scope, name)]
     return wrong + _conflicts(set(scopes), scopes, "spec.scopes")
 
 
-def _conflicts(found: set[str], shown: object, path: str) -> list[Cause]:
-    return [invalid(path, shown, "conflicting scopes") for pair in _OPPOSITES if pair <= found]
+def _conflicts(found: set[str], scopes: list[str] | None, path: str) -> list[Cause]:
+    return [invalid(path, syntax_of_scopes(scopes), "conflicting scopes") for pair in _OPPOSITES if pair <= found]
 
 
 def _may_be_scoped(scope: str, name: str) -> bool:
@@ -69,7 +70,7 @@ def _scope_selector(quota: Obj, hard: list[str]) -> list[Cause]:
         values: list[str] = rule.get("values") or []
         if scope not in SCOPES:
             wrong.append(invalid(f"{path}.scopeName", scope, "unsupported scope"))
-        wrong += [invalid(path, selector, "unsupported scope applied to resource")
+        wrong += [invalid(path, syntax_of_scope_selector(selector), "unsupported scope applied to resource")
                   for name in hard if not _may_be_scoped(scope, name)]
         if scope in _WITHOUT_VALUES and operator != "Exists":
             wrong.append(invalid(f"{path}.operator", operator, _ONLY_EXISTS))
@@ -82,7 +83,7 @@ def _scope_selector(quota: Obj, hard: list[str]) -> list[Cause]:
         elif values:
             wrong.append(invalid(f"{path}.values", values, "must be no value when `operator` is 'Exist' or "
                                                            "'DoesNotExist' for scope selector"))
-    return wrong + _conflicts({rule.get("scopeName") for rule in rules}, at(quota, "spec.scopes", []), path)
+    return wrong + _conflicts({rule.get("scopeName") for rule in rules}, at(quota, "spec.scopes"), path)
 
 
 _ONLY_EXISTS = ("must be 'Exists' when scope is any of ResourceQuotaScopeTerminating, "

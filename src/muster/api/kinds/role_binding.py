@@ -8,8 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import names
-from ..causes import Cause, not_supported, required, shown
+from ..causes import Cause, invalid, not_supported, required
 from ..defaults import each, filled, inside
+from ..go_text import syntax_of_role
 from ..objects import Obj
 from ..tables import AGE, NAME
 from ..validation.metadata import complain, validate_metadata, validate_metadata_update
@@ -75,10 +76,7 @@ def validate_update(new: Obj, old: Obj) -> list[Cause]:
     wrong = validate_metadata_update(new, old)
     before, after = old.get("roleRef") or {}, new.get("roleRef") or {}
     if before != after:
-        told = ", ".join(f"{name}:{shown(after.get(field, ''))}"
-                         for name, field in (("APIGroup", "apiGroup"), ("Kind", "kind"), ("Name", "name")))
-        wrong.append(Cause("FieldValueInvalid", "roleRef",
-                           f"Invalid value: rbac.RoleRef{{{told}}}: cannot change roleRef"))
+        wrong.append(invalid("roleRef", syntax_of_role(after), "cannot change roleRef"))
     return wrong
 
 

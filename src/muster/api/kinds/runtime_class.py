@@ -7,6 +7,7 @@ from __future__ import annotations
 from .. import names
 from ..causes import Cause, duplicate, required
 from ..defaults import inside
+from ..go_text import syntax_of_toleration
 from ..objects import Obj, at
 from ..tables import AGE, NAME
 from ..validation.metadata import complain, immutable, validate_labels, validate_metadata, validate_metadata_update
@@ -31,7 +32,7 @@ def validate(found: Obj) -> list[Cause]:
         validate_labels(selector, "scheduling.nodeSelector", wrong)
     tolerations = at(found, "scheduling.tolerations", [])
     validate_tolerations(tolerations, "scheduling.tolerations", wrong)
-    wrong += [duplicate(f"scheduling.tolerations[{index}]", one)
+    wrong += [duplicate(f"scheduling.tolerations[{index}]", syntax_of_toleration(one))
               for index, one in enumerate(tolerations) if one in tolerations[:index]]
     return wrong
 

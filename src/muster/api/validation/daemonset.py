@@ -6,6 +6,7 @@ https://kubernetes.io/docs/tasks/manage-daemon/update-daemon-set/
 from __future__ import annotations
 
 from ..causes import Cause, invalid, not_supported, required
+from ..go_text import syntax_of_strategy
 from ..objects import Obj
 from .int_or_percent import is_zero, refused, validate_at_most_all, validate_not_negative
 from .metadata import (
@@ -52,8 +53,9 @@ def _strategy(strategy: Obj, wrong: list[Cause]) -> None:
                 wrong.append(required(f"{path}.rollingUpdate"))
             else:
                 _rolling(rolling, f"{path}.rollingUpdate", wrong)
-        case other:
-            wrong.append(not_supported(path, strategy if other else {}, ("RollingUpdate", "OnDelete")))
+        case _:
+            said = syntax_of_strategy("apps.DaemonSetUpdateStrategy", strategy, "apps.RollingUpdateDaemonSet")
+            wrong.append(not_supported(path, said, ("RollingUpdate", "OnDelete")))
 
 
 def _rolling(rolling: Obj, path: str, wrong: list[Cause]) -> None:

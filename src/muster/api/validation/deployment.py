@@ -4,7 +4,8 @@ https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#strategy
 """
 from __future__ import annotations
 
-from ..causes import Cause, forbidden, invalid, required, shown
+from ..causes import Cause, forbidden, invalid, not_supported, required
+from ..go_text import syntax_of_strategy
 from ..objects import Obj
 from .int_or_percent import is_zero, refused, validate_at_most_all, validate_not_negative
 from .metadata import not_negative, validate_metadata, validate_metadata_update
@@ -44,15 +45,9 @@ def _strategy(strategy: Obj, wrong: list[Cause]) -> None:
                 wrong.append(required(f"{path}.rollingUpdate", "this should be defaulted and never be nil"))
             else:
                 _rolling(rolling, f"{path}.rollingUpdate", wrong)
-        case other:
-            said = f"apps.DeploymentStrategy{{Type:{shown(other or '')}, RollingUpdate:{_shown_rolling(rolling)}}}"
-            wrong.append(Cause("FieldValueNotSupported", path, f"Unsupported value: {said}: "
-                               'supported values: "Recreate", "RollingUpdate"'))
-
-
-def _shown_rolling(rolling: Obj | None) -> str:
-    """Upstream prints a pointer here, and with it an address."""
-    return "(*apps.RollingUpdateDeployment)(nil)" if rolling is None else shown(rolling)
+        case _:
+            said = syntax_of_strategy("apps.DeploymentStrategy", strategy, "apps.RollingUpdateDeployment")
+            wrong.append(not_supported(path, said, ("Recreate", "RollingUpdate")))
 
 
 def _rolling(rolling: Obj, path: str, wrong: list[Cause]) -> None:

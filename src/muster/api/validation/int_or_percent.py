@@ -5,7 +5,8 @@ What is wrong with one is shown as v1.32 shows it, in Go's words: users search f
 from __future__ import annotations
 
 from .. import names
-from ..causes import Cause, invalid, shown
+from ..causes import Cause, invalid
+from ..go_text import syntax_of_number_or_share
 from .metadata import NOT_NEGATIVE
 
 
@@ -22,9 +23,7 @@ def validate_at_most_all(value: int | str, path: str, wrong: list[Cause]) -> Non
 
 
 def refused(path: str, value: int | str, why: str) -> Cause:
-    number, text = (0, value) if isinstance(value, str) else (value, "")
-    said = f"intstr.IntOrString{{Type:{int(isinstance(value, str))}, IntVal:{number}, StrVal:{shown(text)}}}"
-    return Cause("FieldValueInvalid", path, f"Invalid value: {said}: {why}")
+    return invalid(path, syntax_of_number_or_share(value), why)
 
 
 def is_zero(value: int | str) -> bool:

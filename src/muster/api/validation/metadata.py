@@ -8,11 +8,12 @@ https://kubernetes.io/docs/concepts/overview/working-with-objects/finalizers/
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from .. import names
 from ..causes import Cause, forbidden, invalid, required, too_long
+from ..go_text import syntax_of_owner, syntax_of_owners
 from ..objects import Obj
 
 ANNOTATIONS_LIMIT = 256 * 1024  # bytes, keys and values together
@@ -108,7 +109,7 @@ def validate_annotations(annotations: Mapping[str, str], path: str, wrong: list[
         wrong.append(too_long(path, ANNOTATIONS_LIMIT))
 
 
-def _owners(owners: Iterable[Obj], wrong: list[Cause]) -> None:
+def _owners(owners: Sequence[Obj], wrong: list[Cause]) -> None:
     path, controller = "metadata.ownerReferences", ""
     for owner in owners:
         if not owner.get("apiVersion", "").rpartition("/")[2]:
@@ -117,12 +118,12 @@ def _owners(owners: Iterable[Obj], wrong: list[Cause]) -> None:
             if not owner.get(field):
                 wrong.append(invalid(f"{path}.{field}", "", "must not be empty"))
         if owner.get("kind") == "Event" and owner.get("apiVersion") == "v1":
-            wrong.append(invalid(path, owner, "/v1, Kind=Event is disallowed from being an owner"))
+            wrong.append(invalid(path, syntax_of_owner(owner), "/v1, Kind=Event is disallowed from being an owner"))
         if owner.get("controller"):
             this = f"{owner.get('kind', '')}/{owner.get('name', '')}"
             if controller:
-                wrong.append(invalid(path, list(owners), "Only one reference can have Controller set to true. "
-                                     f'Found "true" in references for {controller} and {this}'))
+                wrong.append(invalid(path, syntax_of_owners(owners), "Only one reference can have Controller set to "
+                                     f'true. Found "true" in references for {controller} and {this}'))
             else:
                 controller = this
 

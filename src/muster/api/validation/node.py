@@ -9,6 +9,7 @@ from typing import Any
 
 from .. import names
 from ..causes import Cause, duplicate, forbidden, invalid, not_supported, required
+from ..go_text import syntax_of_node_address, syntax_of_taint
 from ..objects import Obj, at
 from ..placement import NO_EXECUTE, NO_SCHEDULE, PREFER_NO_SCHEDULE
 from ..quantities import parse
@@ -43,7 +44,7 @@ def validate_taints(taints: Any, path: str) -> list[Cause]:
         elif effect not in EFFECTS:
             wrong.append(not_supported(f"{here}.effect", effect, EFFECTS))
         if (key, effect) in seen:
-            cause = duplicate(here, taint)
+            cause = duplicate(here, syntax_of_taint(taint))
             wrong.append(replace(cause, message=f"{cause.message}: taints must be unique by key and effect pair"))
         seen.add((key, effect))
     return wrong
@@ -85,6 +86,6 @@ def _addresses(node: Obj) -> list[Cause]:
     for index, address in enumerate(at(node, "status.addresses", ())):
         told_apart = (address.get("type", ""), address.get("address", ""))
         if told_apart in seen:
-            wrong.append(duplicate(f"status.addresses[{index}]", address))
+            wrong.append(duplicate(f"status.addresses[{index}]", syntax_of_node_address(address)))
         seen.add(told_apart)
     return wrong

@@ -12,6 +12,7 @@ from typing import Any
 
 from .. import names
 from ..causes import Cause, forbidden, invalid, required, shown
+from ..go_text import syntax_of_addresses, syntax_of_term, syntax_of_terms
 from ..objects import Obj
 from .metadata import complain, immutable, validate_metadata_update
 from .pod import MIRROR
@@ -156,12 +157,13 @@ def _narrowed_terms(new: Obj | None, old: Obj | None, wrong: list[Cause]) -> Non
     if not before:
         return
     if len(before) != len(after):
-        wrong.append(invalid(path, after,
+        wrong.append(invalid(path, syntax_of_terms(after or None),
                              "no additions/deletions to non-empty NodeSelectorTerms list are allowed"))
         return
     for index, (term, had) in enumerate(zip(after, before, strict=True)):
         if not _only_adds(term, had):
-            wrong.append(invalid(f"{path}[{index}]", term, "only additions are allowed (no mutations or deletions)"))
+            wrong.append(invalid(f"{path}[{index}]", syntax_of_term(term),
+                                 "only additions are allowed (no mutations or deletions)"))
 
 
 def _only_adds(term: Obj, had: Obj) -> bool:
@@ -203,7 +205,7 @@ def validate_pod_status_update(new: Obj, old: Obj) -> list[Cause]:
     node = after.get("nominatedNodeName")
     if node and node != before.get("nominatedNodeName"):
         wrong += complain("status.nominatedNodeName", node, names.is_dns_subdomain(node))
-    wrong += immutable(after.get("qosClass"), before.get("qosClass"), "status.qosClass")
+    wrong += immutable(after.get("qosClass") or "", before.get("qosClass") or "", "status.qosClass")
     restart = (old.get("spec") or {}).get("restartPolicy") or ""
     sidecars = {one.get("name") for one in (old.get("spec") or {}).get("initContainers") or ()
                 if one.get("restartPolicy") == "Always"}
@@ -239,7 +241,8 @@ def _addresses(status: Obj, field: str, wrong: list[Cause]) -> None:
     for index, address in enumerate(addresses):
         wrong += complain(f"{path}[{index}]", address, names.is_ip(address))
     if len(addresses) > 1 and (len(addresses) > 2 or (":" in addresses[0]) == (":" in addresses[1])):
-        wrong.append(invalid(path, listed, "may specify no more than one IP for each IP family"))
+        shown_ips = syntax_of_addresses("core.PodIP" if field == "podIPs" else "core.HostIP", listed)
+        wrong.append(invalid(path, shown_ips, "may specify no more than one IP for each IP family"))
 
 
 # ------------------------------------------------------------------ saying what differs

@@ -8,7 +8,8 @@ import ipaddress
 from collections.abc import Sequence
 
 from .. import names
-from ..causes import Cause, duplicate, forbidden, invalid, not_supported, required, shown
+from ..causes import Cause, duplicate, forbidden, invalid, not_supported, required
+from ..go_text import syntax_of_port
 from ..objects import Obj, at
 from .metadata import complain, validate_labels, validate_metadata, validate_metadata_update
 from .service_addresses import HEADLESS, SET_ONCE, validate_address_update, validate_addresses, validate_none
@@ -107,16 +108,9 @@ def _repeated(ports: Sequence[Obj]) -> list[Cause]:
     for index, port in enumerate(ports):
         told_apart = (port.get("protocol", ""), port.get("port", 0))
         if told_apart in seen:
-            wrong.append(Cause("FieldValueDuplicate", f"spec.ports[{index}]",
-                               f"Duplicate value: {_shown_port(*told_apart)}"))
+            wrong.append(duplicate(f"spec.ports[{index}]", syntax_of_port(*told_apart)))
         seen.add(told_apart)
     return wrong
-
-
-def _shown_port(protocol: str, number: int) -> str:
-    """As v1.32 shows it, in Go's words: users search for them."""
-    return (f'core.ServicePort{{Name:"", Protocol:{shown(protocol)}, AppProtocol:(*string)(nil), Port:{number}, '
-            'TargetPort:intstr.IntOrString{Type:0, IntVal:0, StrVal:""}, NodePort:0}')
 
 
 def _affinity(spec: Obj) -> list[Cause]:

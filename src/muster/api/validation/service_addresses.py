@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from .. import names
 from ..causes import Cause, duplicate, forbidden, invalid, not_supported, required
+from ..go_text import Syntax, syntax_of_texts
 from ..objects import Obj
 
 HEADLESS = "None"
@@ -119,7 +120,5 @@ def validate_address_update(after: Obj, before: Obj) -> list[Cause]:
     if HEADLESS not in (before.get("clusterIP"), after.get("clusterIP")):
         old, new = before.get("ipFamilies") or [], after.get("ipFamilies") or []
         if old and new and old[0] != new[0]:
-            shown = ", ".join(f'"{one}"' for one in new)
-            wrong.append(Cause("FieldValueInvalid", "spec.ipFamilies[0]",
-                               f"Invalid value: []core.IPFamily{{{shown}}}: {SET_ONCE}"))
+            wrong.append(invalid("spec.ipFamilies[0]", Syntax(syntax_of_texts(new, "core.IPFamily")), SET_ONCE))
     return wrong

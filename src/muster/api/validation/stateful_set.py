@@ -7,8 +7,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .. import names
-from ..causes import Cause, forbidden, invalid, not_supported, required, shown
+from ..causes import Cause, forbidden, invalid, not_supported, required
 from ..errors import BadRequest
+from ..go_text import syntax_of_strategy
 from ..objects import Obj, at, with_
 from ..selectors import from_label_selector
 from .int_or_percent import is_zero, refused, validate_at_most_all, validate_not_negative
@@ -67,17 +68,11 @@ def _strategy(strategy: Obj, wrong: list[Cause]) -> None:
         case "RollingUpdate":
             _rolling(rolling or {}, f"{path}.rollingUpdate", wrong)
         case other if other:
-            wrong.append(Cause("FieldValueInvalid", path, f"Invalid value: {_shown_strategy(strategy)}: "
-                               "must be 'RollingUpdate' or 'OnDelete'"))
+            said = syntax_of_strategy("apps.StatefulSetUpdateStrategy", strategy,
+                                      "apps.RollingUpdateStatefulSetStrategy")
+            wrong.append(invalid(path, said, "must be 'RollingUpdate' or 'OnDelete'"))
         case _:
             wrong.append(required(path))
-
-
-def _shown_strategy(strategy: Obj) -> str:
-    """As v1.32 shows it, in Go's words; where upstream prints a pointer, and with it an address, the value stands."""
-    rolling = strategy.get("rollingUpdate")
-    shown_rolling = "(*apps.RollingUpdateStatefulSetStrategy)(nil)" if rolling is None else shown(rolling)
-    return f"apps.StatefulSetUpdateStrategy{{Type:{shown(strategy.get('type') or '')}, RollingUpdate:{shown_rolling}}}"
 
 
 def _rolling(rolling: Obj, path: str, wrong: list[Cause]) -> None:
