@@ -181,9 +181,10 @@ class NodeClient:
     async def set_status(self, key: Key, uid: str, status: Obj) -> Obj:
         return await self._remote.set_status(key, uid, status)
 
-    async def delete(self, key: Key, *, uid: str | None = None, grace_period_s: int | None = None,
+    async def delete(self, key: Key, *, uid: str | None = None, revision: int = 0, grace_period_s: int | None = None,
                      propagation: Propagation | None = None) -> int:
-        return await self._remote.delete(key, uid=uid, grace_period_s=grace_period_s, propagation=propagation)
+        return await self._remote.delete(key, uid=uid, revision=revision, grace_period_s=grace_period_s,
+                                         propagation=propagation)
 
 
 def _needed(pod: Obj) -> frozenset[Key]:
