@@ -35,11 +35,12 @@ from .clock import Clock
 from .control.events import Recorder
 from .data_directory import DataDirectory, Unusable
 from .node import membership
+from .node.agent import Agent
+from .node.far_readings import told
 from .node.line import Line
 from .node.local_nodes import LocalNodes
 from .node.membership import Membership
 from .node.node_client import NodeClient
-from .node.pod_access import PodAccess
 from .own_addresses import is_loopback, outward
 from .server.certificates import authority_hash
 from .server.node_rights import LINE
@@ -225,13 +226,13 @@ async def _work(request: Request, here: _Standing, clock: Clock, stopping: async
     mirror = Mirror(client, RESOURCES)
     recorder = Recorder(client, clock, "kubelet", longest_backlog=EVENTS_BACKLOG)
     nodes = await _prepared(request, here, client, mirror, clock, recorder)
-    calls = _Calls(nodes.agents[name].access)
-    config = _Current(here.member, data.path, here.remote, clock)
-    line = Line(lambda: dial(config.member.config, LINE.format(name), "muster-line"), mirror.get, calls)
+    calls = _Calls(nodes.agents[name], mirror)
+    renewal = Renewal(here.member, data.path, here.remote, clock)
+    line = Line(lambda: dial(renewal.member.config, LINE.format(name), "muster-line"), mirror.get, calls)
     port = urlsplit(here.member.config.server).port or 443
     async with joined_network(nodes, mirror, here.server, port), asyncio.TaskGroup() as group:
         parts = {"mirror": mirror.run(), "client": client.run(), "events": recorder.run(), "node": nodes.run(),
-                 "lines": line.run(), "certificate": config.run()}
+                 "lines": line.run(), "certificate": renewal.run()}
         work = [group.create_task(part, name=part_name) for part_name, part in parts.items()]
         await mirror.synced()
         data.say_running(here.member.config.server, 0)
@@ -256,7 +257,7 @@ async def _prepared(request: Request, here: _Standing, client: Client, mirror: M
             "choose another one", "start the server with another --cluster-cidr")) from None
 
 
-class _Current:
+class Renewal:
     """The membership, renewed before it ends."""
 
     def __init__(self, member: Membership, folder: Path, remote: RemoteClient, clock: Clock):
@@ -279,14 +280,18 @@ class _Current:
 class _Calls:
     """What the server asks of pods here."""
 
-    def __init__(self, access: PodAccess):
-        self._access = access
+    def __init__(self, agent: Agent, mirror: Mirror):
+        self._agent, self._access, self._mirror = agent, agent.access, mirror
 
     def reaches(self, pod: Obj) -> bool:
         return True
 
     def logs(self, pod: Obj, options: LogOptions) -> AsyncIterator[bytes]:
         return self._access.logs(pod, options)
+
+    def samples(self) -> Obj:
+        name = self._agent.name
+        return told(self._agent.readings, self._mirror.on_node(name).values(), self._mirror.get(Key("nodes", "", name)))
 
     async def run(self, pod: Obj, wanted: WantedProcess) -> Session:
         return await self._access.run_command(pod, wanted)

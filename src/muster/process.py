@@ -24,6 +24,7 @@ from .clock import Clock
 from .controllers.node_networks import node_networks
 from .data_directory import Unusable
 from .manifests import check, located, read_manifests
+from .node.far_readings import FarReadings
 from .own_addresses import is_loopback, names_of
 from .request import Request
 from .store.memory import MemoryStore
@@ -111,8 +112,10 @@ async def _serve(request: Request, ready: Callable[[str, str], None], executor: 
                 interpreter.keep_what_is_loaded()
                 ready(front.url, str(data.kubeconfig))
                 tidying = asyncio.create_task(interpreter.collect_when_idle(time.process_time), name="memory")
+                far = asyncio.create_task(FarReadings(api.lines, cluster.meter, clock.now).run(), name="far readings")
                 await stopping.wait()
                 tidying.cancel()
+                far.cancel()
         data.say_stopped(front.port)
     finally:
         await store.close()

@@ -146,3 +146,24 @@ def test_no_server():
         url = f"https://127.0.0.1:{bound.getsockname()[1]}"
         with pytest.raises(Unavailable, match="refused.*is the address right, and does a firewall"):
             asyncio.run(joining.trusted_ca(url, "sha256:x"))
+
+
+def test_a_certificate_is_renewed_before_it_ends(pki, tmp_path):
+    """One of ten minutes: it is dated back an hour, so four fifths of its time are over when it comes."""
+    from muster.joined_machine import Renewal
+
+    async def check(world: World) -> None:
+        config = await world.join()
+        client = RemoteClient(config)
+        key, certificate = await joining.certified(client, "far", lasts_s=600)
+        old = Membership("far", replace(config, key=key, certificate=certificate))
+        assert old.renews_at() < world.cluster.clock.now() and not old.is_over(world.cluster.clock.now())
+        renewal = Renewal(old, tmp_path, client, world.cluster.clock)
+        work = asyncio.ensure_future(renewal.run())
+        while renewal.member is old:
+            await asyncio.sleep(0)
+        work.cancel()
+        assert load(tmp_path) == renewal.member and renewal.member.renews_at() > world.cluster.clock.now()
+        await _does_as_a_node(renewal.member.config)
+        await client.close()
+    meet(pki, check)

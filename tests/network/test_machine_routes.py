@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import pytest
 
-from muster.network.machine_routes import routes
+from muster.network.machine_routes import address_of, routes
 
 SERVER = "192.0.2.1"
 
@@ -27,8 +27,16 @@ NEAR, FAR, OTHER = node("node-1", 1), node("far", 51, "192.0.2.2"), node("other"
                  id="from one that joined to the next"),
     pytest.param([node("pool-1", 7, real=False)], ["far"], SERVER, {}, id="nothing runs on simulated nodes"),
     pytest.param([NEAR, node("node-2", 2)], ["node-1"], "", {}, id="of the server's machine, and unknown: none"),
-    pytest.param([node("new", 0, "192.0.2.2", address="192.0.2.2")], ["node-1"], "", {},
-                 id="no network yet, and an address that is its machine's"),
+    pytest.param([node("new", 0, "192.0.2.2")], ["node-1"], "", {}, id="no network yet"),
+    pytest.param([node("sly", 51, "192.0.2.2", address="10.88.0.2")], ["node-1"], "",
+                 {"10.88.51.0/24": "192.0.2.2", "10.88.0.52/32": "192.0.2.2"}, id="an address of another that it says is its"),
 ])
 def test_routes(nodes, own, server, expected):
     assert routes(nodes, own, server) == expected
+
+
+def test_a_node_has_the_address_that_others_look_for_it_at():
+    from muster.node.network_namespace import Fabric
+    fabric = Fabric("abcdef", "10.88.0.0/16")
+    assert [address_of(fabric.pod_cidr(number)) for number in (1, 51, 254)] == [
+        fabric.node_address(number) for number in (1, 51, 254)]

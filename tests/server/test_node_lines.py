@@ -13,12 +13,16 @@ from muster.api.kinds.built_in import BUILT_IN
 from muster.api.kinds.catalogue import Kinds
 from muster.api.logs import LogOptions
 from muster.api.objects import Key, Obj, name_of, uid_of
+from muster.api.samples import NodeSample, PodSample, Used
 from muster.api.schema import Schema
 from muster.client.dialed import dial
 from muster.client.kubeconfig import Kubeconfig
 from muster.client.remote import RemoteClient
 from muster.clock import Clock
+from muster.node import far_readings
+from muster.node.far_readings import FarReadings, Told
 from muster.node.line import WAITING, Line
+from muster.node.meters import Meters
 from muster.server import node_lines
 from muster.server.certificates import client_certificate, prepare
 from muster.server.http import Api
@@ -37,6 +41,17 @@ POD = "/api/v1/namespaces/default/pods/web"
 def pki(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pki")
     return folder, prepare(folder, Clock().now())
+
+
+SAMPLES = {"pods": {"u": [1_000, 15.0, {"c": [5, 6, 7]}]}, "node": [1_000, 15.0, [8, 9, 0]]}
+MINE: Obj = {"metadata": {"uid": "u", "name": "web"}, "spec": {"nodeName": "far"}}
+
+
+class Nobody:
+    def pod(self, pod: Obj) -> None:
+        return None
+
+    node = pod
 
 
 class Far:
@@ -58,6 +73,9 @@ class Far:
                 yield piece
         finally:
             self.left.set()
+
+    def samples(self) -> Obj:
+        return SAMPLES
 
     async def run(self, pod: Obj, wanted: Wanted) -> Session:
         raise BadRequest(f"no {wanted.container} runs {wanted.command}")
@@ -203,6 +221,29 @@ def test_lines_come_back_after_a_server_that_let_go(pki):
         assert (await world.get(f"{POD}/log"))[0] in (200, 503)  # one that was just let go may be taken
         assert await world.get(f"{POD}/log") == (200, b"web None\n")
     meet(pki, check)
+
+
+def test_what_pods_use_is_asked_of_their_node(pki):
+    async def check(world: World) -> None:
+        meters = Meters(Nobody())
+        readings = FarReadings(world.api.lines, meters, Clock().now)
+        await world.get(f"{POD}/log")  # by now it is connected
+        while not world.api.lines.connected():
+            await asyncio.sleep(0)
+        await readings.ask_all()
+        assert meters.pod(MINE) == PodSample(1_000, 15.0, {"c": Used(5, 6, 7)})
+        assert meters.node({"metadata": {"name": "far"}}) == NodeSample(1_000, 15.0, Used(8, 9, 0))
+        world.far.samples = lambda: {"pods": "nonsense"}  # type: ignore[method-assign]
+        while not world.api.lines.connected():
+            await asyncio.sleep(0)
+        await readings.ask_all()
+        assert meters.pod(MINE) is None
+    meet(pki, check)
+
+
+def test_what_a_node_tells_is_what_its_readings_say():
+    told = Told(SAMPLES)
+    assert far_readings.told(told, [MINE], {"metadata": {"name": "far"}}) == SAMPLES
 
 
 def test_a_server_that_is_not_there():

@@ -1,7 +1,8 @@
 """Which networks are on which machine: a node's pods, and the node itself, by way of its machine's address.
 
 For machines that reach each other directly.  A node says in an annotation which machine it is on; one that does not is
-on the server's.
+on the server's.  Which network is its own is for the cluster to say (podCIDR), and its address follows from that:
+nothing that a node says of itself leads anybody else's packets to it.
 """
 from __future__ import annotations
 
@@ -31,11 +32,14 @@ def routes(nodes: Iterable[Obj], own: Collection[str], server: str) -> dict[str,
         if not machine:
             continue
         if cidr := at(node, "spec.podCIDR"):
-            found[cidr] = machine
-        for address in at(node, "status.addresses") or ():
-            if address.get("type") == "InternalIP" and address["address"] != machine:
-                found[f"{address['address']}/32"] = machine
+            found[cidr] = found[f"{address_of(cidr)}/32"] = machine
     return found
+
+
+def address_of(cidr: str) -> str:
+    """Of the node whose pods have this network: 10.88.0.52 for 10.88.51.0/24 (node/network_namespace.py)."""
+    first, second, number, _ = cidr.split(".")
+    return f"{first}.{second}.0.{int(number) + 1}"
 
 
 class MachineRoutes:

@@ -31,6 +31,10 @@ class Reached(Processes, Protocol):
 
     def logs(self, pod: Obj, options: LogOptions) -> AsyncIterator[bytes]: ...
 
+    def samples(self) -> Obj:
+        """What it and its pods use (far_readings.py)."""
+        ...
+
 
 class Line:
     def __init__(self, dial: Callable[[], Awaitable[Pipe]], find: Callable[[Key], Obj | None], node: Reached):
@@ -72,6 +76,9 @@ class Line:
             pipe.close()
 
     async def _answer(self, pipe: Pipe, asked: Obj) -> None:
+        if asked["do"] == "samples":
+            await _say(pipe, {"answer": self._node.samples()})
+            return
         try:
             pod = self._pod(*asked["pod"])
             if asked["do"] == "log":

@@ -1,7 +1,7 @@
 """How the server reaches pods on other machines: by lines that their nodes keep open to it.
 
     node    GET /muster.dev/v1/nodes/NAME/line, Upgrade: muster-line     a few of them wait here, each for one call
-    server  one line of JSON: what is asked (logs, exec, attach, port-forward), about which pod
+    server  one line of JSON: what is asked (log, exec, attach, portforward) about which pod, or what all of them use
     node    one line of JSON: the headers of its answer, or a Status; then bytes, until either side ends
 
 So no node needs a port that listens, nor a certificate to serve with, and firewalls between see connections to the
@@ -78,11 +78,19 @@ class NodeLines:
                               ) from None
         return idle.popleft()
 
-    async def _call(self, pod: Obj, what: str, about: dict[str, Any]) -> tuple[Pipe, Obj]:
+    def connected(self) -> list[str]:
+        """The nodes that have a line waiting."""
+        return sorted(self._idle)
+
+    async def ask(self, node: str, what: str) -> Any:
+        """What a node knows of itself.  Raises what the node raised."""
+        pipe, said = await self._call(node, {"do": what})
+        pipe.close()
+        return said["answer"]
+
+    async def _call(self, node: str, asked: dict[str, Any]) -> tuple[Pipe, Obj]:
         """The line, and the head of the node's answer.  Raises what the node raised."""
-        node = pod["spec"]["nodeName"]
         pipe = await self._take(node)
-        asked = {"do": what, "pod": [namespace_of(pod), name_of(pod), uid_of(pod)], **about}
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
                 await pipe.write(orjson.dumps(asked) + b"\n")
@@ -99,7 +107,7 @@ class NodeLines:
         return pipe, said
 
     async def logs(self, pod: Obj, options: LogOptions) -> AsyncIterator[bytes]:
-        pipe, _ = await self._call(pod, "log", {"options": asdict(options)})
+        pipe, _ = await self._call(*_about(pod, "log", options=asdict(options)))
         try:
             while piece := await pipe.read():
                 yield piece
@@ -110,7 +118,7 @@ class NodeLines:
         """exec, attach and port-forward: what was asked goes to the node as it came, and so does all that follows."""
         headers = [[name.decode("latin-1"), value.decode("latin-1")] for name, value in request.all_headers
                    if _concerns_the_node(name)]
-        line, said = await self._call(pod, subresource, {"params": request.params, "headers": headers})
+        line, said = await self._call(*_about(pod, subresource, params=request.params, headers=headers))
 
         async def run(pipe: Pipe) -> None:
             try:
@@ -118,6 +126,11 @@ class NodeLines:
             finally:
                 line.close()
         return Upgrade([(name.encode("latin-1"), value.encode("latin-1")) for name, value in said["headers"]], run)
+
+
+def _about(pod: Obj, what: str, **more: Any) -> tuple[str, dict[str, Any]]:
+    """Its node, and what that is asked."""
+    return pod["spec"]["nodeName"], {"do": what, "pod": [namespace_of(pod), name_of(pod), uid_of(pod)], **more}
 
 
 def _concerns_the_node(name: bytes) -> bool:
