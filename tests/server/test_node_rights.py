@@ -162,3 +162,28 @@ def test_what_a_node_may_is_asked_of_the_pods_there_are():
         assert (await ask("GET", path, user=NODE)).status == 403
         assert not (await ask("POST", url, review)).json["status"]["allowed"]
     asked(check)
+
+
+def token_for(name: str, uid: str, kind: str = "Pod") -> dict[str, Any]:
+    return {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {
+        "boundObjectRef": {"apiVersion": "v1", "kind": kind, "name": name, "uid": uid}}}
+
+
+@pytest.mark.parametrize(("account", "bound", "said"), [
+    pytest.param("default", "mine", "", id="for its pod"),
+    pytest.param("default", "theirs", "requested token bound to a pod scheduled on a different node", id="for another's"),
+    pytest.param("default", "gone", 'requested token bound to pod "gone", which is not there', id="for none that is there"),
+    pytest.param("default", "", "requested token not bound to a pod", id="for nobody"),
+    pytest.param("other", "mine", "cannot create", id="of an account that none of its pods has"),
+])
+def test_tokens_of_accounts(account: str, bound: str, said: str):
+    async def check(ask: Asking) -> None:
+        await stage(ask)
+        await ask("POST", f"{CORE}/namespaces/default/serviceaccounts",
+                  {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "other"}})
+        uid = (await ask("GET", f"{PODS}/{bound}")).json["metadata"].get("uid", "unknown") if bound else ""
+        body = token_for(bound, uid) if bound else {**token_for("", ""), "spec": {}}
+        got = await ask("POST", f"{CORE}/namespaces/default/serviceaccounts/{account}/token", body, user=NODE)
+        assert got.status == (403 if said else 201), got.body
+        assert said in got.json.get("message", "")
+    asked(check)
