@@ -135,7 +135,7 @@ def test_what_it_writes_is_its_owners_alone(server, tmp_path):
     modes = {path.relative_to(tmp_path).as_posix(): stat.S_IMODE(path.stat().st_mode) for path in tmp_path.rglob("*")}
     public = {name for name, mode in modes.items() if mode & 0o077}
     assert {"kubeconfig", "muster.db", "server.json", "pki/ca.key"} <= modes.keys()
-    assert all(name.endswith(".crt") for name in public), public
+    assert all(name.endswith((".crt", ".pub")) for name in public), public
 
 
 def test_a_process_that_got_the_number_of_a_killed_server_is_no_server(tmp_path):
