@@ -158,12 +158,14 @@ def test_a_certificate_is_renewed_before_it_ends(pki, tmp_path):
         key, certificate = await joining.certified(client, "far", lasts_s=600)
         old = Membership("far", replace(config, key=key, certificate=certificate))
         assert old.renews_at() < world.cluster.clock.now() and not old.is_over(world.cluster.clock.now())
-        renewal = Renewal(old, tmp_path, client, world.cluster.clock)
+        bare = RemoteClient(Kubeconfig(world.url, world.issued.ca))  # what it shows later can only be the new one
+        renewal = Renewal(old, tmp_path, bare, world.cluster.clock)
         work = asyncio.ensure_future(renewal.run())
         while renewal.member is old:
             await asyncio.sleep(0)
         work.cancel()
         assert load(tmp_path) == renewal.member and renewal.member.renews_at() > world.cluster.clock.now()
-        await _does_as_a_node(renewal.member.config)
+        assert (await bare.list("nodes")).items == []
+        await bare.close()
         await client.close()
     meet(pki, check)

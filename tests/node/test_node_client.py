@@ -129,3 +129,24 @@ def test_pods_that_came_and_went_between_two_looks(pki):
         await world.until(lambda: world.mirror.get(Key("pods", "default", "short")) is None)
         assert [name for _, name in world.mirror.objects("pods")] == ["mine"]
     meet(pki, check, config_map("a"), pod("mine", "n1", maps=("a",)))
+
+
+def test_a_pod_is_not_told_of_before_what_it_names_is_taken_in(pki):
+    async def check(world: World) -> None:
+        client = NodeClient(world.client._remote, "n1")
+        after = (await client.list("pods")).revision
+        pods, maps = client.follow("pods", after), client.follow("configmaps", (await client.list("configmaps")).revision)
+        await world.admin.create(config_map("b"))
+        await world.admin.create(pod("new", "n1", maps=("b",)))
+        heard = asyncio.ensure_future(anext(pods))
+        assert [change.key.name for change in await anext(maps)] == ["b"]
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert not heard.done()  # the map is handed out, and may still be on its way into the mirror
+        more = asyncio.ensure_future(anext(maps))
+        assert [change.key.name for change in await heard] == ["new"]
+        more.cancel()
+        await asyncio.gather(more, return_exceptions=True)
+        for one in (pods, maps):
+            await one.aclose()
+    meet(pki, check)
