@@ -1,8 +1,10 @@
 """What the group of a pod may take, by its quality of service, and what all that burst have together."""
+import asyncio
+
 import pytest
 
-from muster.node.cgroups import Limits
-from muster.node.pod_groups import burstable_shares, limits_of, limits_of_all, of_pod
+from muster.node.cgroups import Cgroups, Limits
+from muster.node.pod_groups import PodGroups, limits_of, limits_of_all, of_pod
 
 
 def pod(*containers, init=(), uid="u1", **spec):
@@ -54,9 +56,30 @@ def test_where_a_pod_is(given, expected):
     assert of_pod("1a", "node-1", given) == expected
 
 
+class Limited(Cgroups):
+    """What each group was limited to last."""
+
+    def __init__(self):
+        super().__init__({}, (), False)
+        self.limits = {}
+
+    def limit(self, name, limits):
+        self.limits[name] = limits
+
+
 def test_what_all_that_burst_have():
-    assert burstable_shares([]) == 2
-    assert burstable_shares([pod(asks("250m")), pod(asks("750m")), pod(exact("2", "1Gi")), pod(asks())]) == 1024
+    """As much of the processor as they request together, beside the others."""
+    kernel = Limited()
+    groups, bursts = PodGroups(kernel, "1a", "node-1"), "/muster-1a/node-1/kubepods/burstable"
+    groups.prepare({"cpu": "2", "memory": "1Gi"})
+    assert kernel.limits[bursts] == Limits(2)
+    pods = [pod(asks("250m"), uid="a"), pod(asks("750m"), uid="b"), pod(exact("2", "1Gi"), uid="c"), pod(asks(), uid="d")]
+    for one in [*pods, *pods]:
+        groups.make(one)
+    assert kernel.limits[bursts] == Limits(1024)
+    for one, expected in zip(pods, (768, 2, 2, 2), strict=True):
+        asyncio.run(groups.remove(one))
+        assert kernel.limits[bursts] == Limits(expected)
 
 
 def test_what_all_pods_have():

@@ -37,7 +37,6 @@ from .pod_access import PodAccess
 from .pod_files import unmount
 from .pod_groups import PodGroups
 from .pod_runner import PodRunner
-from .pod_status import PHASE_OVER
 from .pod_tokens import PodTokens
 from .readings import Readings, Running
 from .reports import Found
@@ -72,6 +71,7 @@ class Agent:
         self._tasks: set[asyncio.Task[None]] = set()
         self._runtime: Runtime | None = None
         self._version = ""  # of containerd
+        self.is_over = False  # it begins nothing any more
         self.access = PodAccess(self, clock.fork(f"commands of {name}").getrandbits(32))
         self.watch = RuntimeWatch(self)
         self.readings = Readings(groups.cgroups, groups.node, self._running, clock.now)
@@ -127,6 +127,7 @@ class Agent:
                 group.create_task(self.readings.read_for_ever(), name=f"readings of {self.name}")
                 group.create_task(self._renew_for_ever(), name=f"tokens of {self.name}")
         finally:
+            self.is_over = True
             for task in list(self._tasks):
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -209,9 +210,6 @@ class Agent:
     def pods(self) -> list[Obj]:
         """Those of this node."""
         return list(self._mirror.on_node(self.name).values())
-
-    def live_pods(self) -> list[Obj]:
-        return [pod for pod in self.pods() if (pod.get("status") or {}).get("phase") not in PHASE_OVER]
 
     def services(self) -> Iterable[Obj]:
         return self._mirror.objects("services").values() if "services" in self._mirror.resources else ()

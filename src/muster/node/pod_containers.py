@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 KEPT_RUNS = 2  # of a container: the one that runs, and the one before it
 ABANDONED_GRACE_S, LEAST_AFTER_HOOK_S = 2, 2.0
-SURE_OF_END_S, SETTLES_S = 5.0, 0.01
+SURE_OF_END_S, SETTLES_S, SETTLES_LATEST_S = 5.0, 0.01, 0.2
 SCHEME = "containerd://"
 
 
@@ -173,14 +173,16 @@ class PodContainers:
     # ------------------------------------------------------------------ how one ends
 
     async def learn_end(self, id_: str, place: int, attempt: int) -> None:
-        """The event comes before CRI knows of it: it is asked until it does."""
+        """The event comes before CRI knows of it: it is asked until it does, ever less often."""
         name = self._runner.life.parts[place].name
         deadline = asyncio.get_running_loop().time() + SURE_OF_END_S
+        settles_s = SETTLES_S
         while True:
             ended = await self._end_of(id_, self.spec_of(name), attempt)
             if ended is not None or asyncio.get_running_loop().time() > deadline:
                 break
-            await asyncio.sleep(SETTLES_S)
+            await asyncio.sleep(settles_s)
+            settles_s = min(SETTLES_LATEST_S, 1.5 * settles_s)
         if ended is not None:
             self._exited(place, attempt, ended)
 

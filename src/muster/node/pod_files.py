@@ -68,6 +68,8 @@ class PodFiles:
 
 
 async def unmount(pod_folder: Path) -> None:
-    for path in volumes.tear_down(pod_folder):
+    mounted = volumes.tear_down(pod_folder)
+    for path in mounted:
         await host_command.attempt("umount", "--lazy", path)
-    volumes.tear_down(pod_folder)
+    if mounted:
+        volumes.tear_down(pod_folder)

@@ -14,7 +14,7 @@ https://kubernetes.io/docs/tasks/administer-cluster/reserve-compute-resources/
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from ..api import amounts, quantities
 from ..api.amounts import Amounts
@@ -77,9 +77,9 @@ def limits_of_all(allocatable: Mapping[str, str]) -> Limits:
                   memory=quantities.whole(allocatable["memory"]))
 
 
-def burstable_shares(pods: Iterable[Obj]) -> int:
-    return shares(sum(_milli(amounts.pod_requests(pod["spec"]), "cpu") for pod in pods
-                      if qos_class(pod) == BURSTABLE))
+def bursts_by(pod: Obj) -> int:
+    """Thousandths of a core that it requests; 0 for one that does not burst."""
+    return _milli(amounts.pod_requests(pod["spec"]), "cpu") if qos_class(pod) == BURSTABLE else 0
 
 
 def _containers(spec: Obj) -> Iterator[Obj]:
@@ -108,6 +108,7 @@ class PodGroups:
     def __init__(self, cgroups: Cgroups, tag: str, node: str, processes: int | None = None):
         """`processes`: how many each pod may have."""
         self.cgroups, self._tag, self._node, self._processes = cgroups, tag, node, processes
+        self._bursts: dict[str, int] = {}  # by the pod's uid: thousandths of a core requested
         self._shares = 0
 
     @property
@@ -129,25 +130,28 @@ class PodGroups:
         with contextlib.suppress(OSError):
             self.cgroups.join(of_runtime(self._tag, self._node), pid)
 
-    def make(self, pod: Obj, there: Iterable[Obj]) -> None:
-        """`there`: the pods of the node that have not ended.  Raises NoGroup."""
+    def make(self, pod: Obj) -> None:
+        """Also for one that is there already: then it is counted.  Raises NoGroup."""
         try:
             self.cgroups.make(self.of(pod), limits_of(pod, self._processes))
-            self._balance([*there, pod])
+            self._balance(uid_of(pod), bursts_by(pod))
         except OSError as error:
             raise NoGroup(str(error)) from None
 
-    def _balance(self, pods: Iterable[Obj]) -> None:
+    def _balance(self, uid: str, requested: int) -> None:
         """The more pods that burst, the more of the processor they have beside those that do not."""
-        wanted = burstable_shares({uid_of(pod): pod for pod in pods}.values())
+        if requested:
+            self._bursts[uid] = requested
+        else:
+            self._bursts.pop(uid, None)
+        wanted = shares(sum(self._bursts.values()))
         if wanted != self._shares:
             self.cgroups.limit(of_quality(self._tag, self._node, BURSTABLE), Limits(cpu_shares=wanted))
             self._shares = wanted
 
-    async def remove(self, pod: Obj, there: Iterable[Obj]) -> None:
-        uid = uid_of(pod)
-        with contextlib.suppress(OSError):  # its group went before
-            self._balance(other for other in there if uid_of(other) != uid)
+    async def remove(self, pod: Obj) -> None:
+        with contextlib.suppress(OSError):  # the node's went before
+            self._balance(uid_of(pod), 0)
         await self.cgroups.remove(self.of(pod))
 
     async def remove_all_but(self, uids: Collection[str]) -> None:

@@ -103,7 +103,7 @@ class PodRunner:
                 asyncio.get_running_loop().call_soon(self._attend_again)
 
     def _attend_again(self) -> None:
-        if not self.resident.gone and self.resident.life is not None:
+        if not self.resident.gone and self.resident.life is not None and not self.agent.is_over:
             self.attend(self.resident.life)
 
     def report(self, change: Callable[[Life, float], Life]) -> None:
@@ -161,7 +161,7 @@ class PodRunner:
         await self.sandbox.remove_all()
         self.containers.forget_all()
         await self.files.remove()
-        await self.agent.groups.remove(self.pod, self.agent.live_pods())
+        await self.agent.groups.remove(self.pod)
 
     def abandon(self) -> None:
         """The pod is not in the cluster any more: whatever of it is here goes."""

@@ -6,6 +6,7 @@ next gets another number, as the runtime holds on to the names of those that fai
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,8 @@ class PodSandbox:
             return False
         self.id = ready.id
         self._agent.sandboxes[self.id] = self._runner
+        with contextlib.suppress(NoGroup):  # it has the one that it was made with
+            self._agent.groups.make(self._runner.pod)
         self.address = self._agent.address if self._is_on_host() else address
         return True
 
@@ -73,7 +76,7 @@ class PodSandbox:
 
     async def _run(self) -> None:
         pod, agent = self._runner.pod, self._agent
-        agent.groups.make(pod, agent.live_pods())
+        agent.groups.make(pod)
         self._runner.files.logs.mkdir(mode=0o755, parents=True, exist_ok=True)
         config = configs.sandbox(pod, agent.place, agent.dns(pod), self.attempt)
         async with agent.starting:
@@ -121,7 +124,7 @@ class PodSandbox:
         """The pod has ended; what it said and left stays until it is deleted."""
         if self.id:
             await self._agent.runtime.call("StopPodSandbox", pod_sandbox_id=self.id)
-        await self._agent.groups.remove(self._runner.pod, self._agent.live_pods())
+        await self._agent.groups.remove(self._runner.pod)
         self._runner.report(lambda life, now: reports.network_down(life))
 
     async def remove_all(self) -> None:
