@@ -1,6 +1,6 @@
 """The folder that a cluster lives in: store, certificates, kubeconfig, and who is running it.
 
-    muster.db        the store (SQLite)            pki/         certificates; private keys are mode 0600
+    muster.db        the store (SQLite)            pki/         certificates, and the key of tokens; keys are mode 0600
     kubeconfig       for kubectl, mode 0600        server.json  who runs here, and where (mode 0600)
     muster.log       what a detached server says
 """

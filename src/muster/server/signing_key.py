@@ -1,4 +1,4 @@
-"""The key that signs the tokens of service accounts: sa.key and sa.pub among the cluster's certificates.
+"""The key that signs the tokens of service accounts: sa.key, among the cluster's certificates.
 
 Tokens are JWTs signed with ES256 (RFC 7519, RFC 7518).  The key is made when the cluster first starts and is never made
 again while it can be read: with it go all tokens.  Its id is a digest of the public half, as upstream's is, so that who
@@ -70,9 +70,7 @@ class SigningKey:
 
     def save(self, folder: Path) -> None:
         private = self._private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        public = self._public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
         write_private(folder / "sa.key", private)
-        write_private(folder / "sa.pub", public, mode=0o644)
 
 
 def prepare(folder: Path) -> SigningKey:
