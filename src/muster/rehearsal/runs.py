@@ -64,7 +64,7 @@ class _Run:
         world = World(state.store(), clock, self.stage.behaviour)
         async with at_work(world):
             recording = self._record(world, clock)
-            measure = Measure(world)
+            measure = Measure(world, draws=self._whole)
             watched = self._whole and len(measure.nodes) <= MOST_NODES_WATCHED
             laws = Laws(world.store.history, clock.now, who=lambda: world.writers.who,
                         seen_until=world.writers.began) if watched else None
@@ -85,7 +85,7 @@ class _Run:
                 if recording is not None:
                     recording.close()
             broken = [str(one) for one in laws.broken[:MOST_VIOLATIONS]] if laws is not None else ()
-            return measure.outcome(self.seed, verdict, broken, timelines=self._whole)
+            return measure.outcome(self.seed, verdict, broken)
 
     def _record(self, world: World, clock: Clock) -> Recording | None:
         """Keeps the first run: what is there before, and every change."""
@@ -141,22 +141,22 @@ class _Run:
         until_s = self.stage.options.until_s
         if until_s is not None:
             await asyncio.sleep(until_s)
-            return FINISHED if measure.is_at_rest else TIME_IS_UP
+            return FINISHED if measure.progress.is_at_rest else TIME_IS_UP
         await faults
         measure.stir()
         deadline = clock.now() + LONGEST_S
         hopeless_s = HOPELESS_AFTER_S + _longest_wait(measure)
         while clock.now() < deadline:
             await asyncio.sleep(STILL_S)
-            if measure.is_at_rest:
-                if measure.moved_at + STILL_S <= clock.now():
+            if measure.progress.is_at_rest:
+                if measure.progress.moved_at + STILL_S <= clock.now():
                     return FINISHED
                 continue
             try:
-                async with asyncio.timeout(max(LOOK_AGAIN_S, measure.progress_at + hopeless_s - clock.now())):
-                    await measure.rest()
+                async with asyncio.timeout(max(LOOK_AGAIN_S, measure.progress.at + hopeless_s - clock.now())):
+                    await measure.progress.rest()
             except TimeoutError:
-                if measure.progress_at + hopeless_s <= clock.now() and not measure.is_anything_under_way():
+                if measure.progress.at + hopeless_s <= clock.now() and not measure.is_anything_under_way():
                     return STUCK
         return TIME_IS_UP
 

@@ -143,7 +143,7 @@ async def _settled(options: Options, recorded: Sequence[Obj], before: Sequence[M
         await asyncio.sleep(1)
         try:
             async with asyncio.timeout(LONGEST_SETTLING_S):
-                await measure.rest()
+                await measure.progress.rest()
                 await asyncio.sleep(2)
         except TimeoutError:
             pass  # what is stuck before stays so, and is told with the rest
