@@ -12,7 +12,7 @@ from muster.control.plan import Tell
 from muster.scheduler.barrier import MOST, barrier, likeness, placement_barrier, remembering
 from muster.scheduler.choice import World as Drafted
 from muster.scheduler.obstacle import Case
-from muster.scheduler.remedies import asking
+from muster.scheduler.remedies import CONDITIONS, asking
 from muster.scheduler.snapshot import waiting_of
 from muster.scheduler.topology import Surroundings
 from muster.scheduler.volumes import Unbound, VolumeNeeds
@@ -245,15 +245,31 @@ def test_nodes_that_are_alike_have_one_barrier(some, others, one, spreads):
                       "spec": {**other["spec"], "nodeName": f"n{number % len(some)}"}})
     if spreads:
         one["spec"]["topologySpreadConstraints"] = [spread(WEB)]
-    world = World(*there)
-    waiting = waiting_of(Key("pods", "x", "p"), one)
-    around = Surroundings(waiting.needs.wishes, Drafted.of(world.snapshot.rooms, tallies=world.snapshot.tallies).draft)
-    like, told = likeness(waiting, around), {}
-    for name, room in world.snapshot.rooms.items():
-        kind, found = like(room), asked(there, one, name)
+    told = {}
+    for name, kind in likenesses(there, one).items():
+        found = asked(there, one, name)
         if kind is not None:
             says = "" if found is None else found.says
             assert told.setdefault(kind, says) == says
+
+
+def likenesses(there, one):
+    world = World(*there)
+    waiting = waiting_of(Key("pods", "x", "p"), one)
+    around = Surroundings(waiting.needs.wishes, Drafted.of(world.snapshot.rooms, tallies=world.snapshot.tallies).draft)
+    like = likeness(waiting, around)
+    return {name: like(room) for name, room in world.snapshot.rooms.items()}
+
+
+@pytest.mark.parametrize("key", sorted(CONDITIONS))
+def test_a_node_whose_condition_is_told_is_asked_by_itself(key):
+    """The taint is the same on both; what its condition says is not."""
+    there = [node(name, taints=[{"key": key, "effect": "NoSchedule"}]) for name in ("n1", "n2")]
+    for each, why in zip(there, ("it swaps", "it is old"), strict=True):
+        each["status"]["conditions"] = [{"type": CONDITIONS[key][0], "status": "True", "message": why}]
+    says = {name: asked(there, pod("p"), name).says for name in ("n1", "n2")}
+    assert "it swaps" in says["n1"] and "it is old" in says["n2"]
+    assert likenesses(there, pod("p")) == {"n1": None, "n2": None}
 
 
 @settings(max_examples=300, deadline=None)
