@@ -5,15 +5,11 @@ and https://kubernetes.io/docs/tasks/administer-cluster/guaranteed-scheduling-cr
 """
 from __future__ import annotations
 
+from .api.kinds.priority_class import system_classes
 from .api.objects import Obj
 from .api.storage import NODE_LOCAL, SIMULATED
 
 NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
-SYSTEM_PRIORITIES = (
-    ("system-cluster-critical", 2_000_000_000,
-     "For pods the cluster can not do without, but which may move to another node."),
-    ("system-node-critical", 2_000_001_000, "For pods that a node can not do without. The highest priority."),
-)
 DEFAULT_CLASS = "standard"  # of storage: claims that name no class get it
 SERVICE_IP = "10.96.0.1"  # the first address of the service range belongs to the API server
 DNS_IP = "10.96.0.10"  # where pods of real nodes ask for names
@@ -28,8 +24,7 @@ def first_objects(host: str, port: int, *, real_nodes: bool = False) -> list[Obj
     return [
         *({"apiVersion": "v1", "kind": "Namespace",
            "metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}}} for name in NAMESPACES),
-        *({"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name},
-           "value": value, "description": description} for name, value, description in SYSTEM_PRIORITIES),
+        *system_classes(),
         {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass",
          "metadata": {"name": DEFAULT_CLASS, "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},
          "provisioner": storage[0], "reclaimPolicy": "Delete", "volumeBindingMode": storage[1]},

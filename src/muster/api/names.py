@@ -32,7 +32,6 @@ _LABEL_VALUE = f"({_QUALIFIED})?"
 _CONFIG_KEY = "[-._a-zA-Z0-9]+"
 _HTTP_HEADER = "[-A-Za-z0-9]+"
 _PERCENT = "[0-9]+%"
-_URL_PATH = r"[A-Za-z0-9/\-._~%!$&'()*+,;=:]+"
 
 _is_dns_label = re.compile(_DNS_LABEL).fullmatch
 _is_dns_subdomain = re.compile(_DNS_SUBDOMAIN).fullmatch
@@ -42,7 +41,6 @@ _is_config_key = re.compile(_CONFIG_KEY).fullmatch
 _is_http_header = re.compile(_HTTP_HEADER).fullmatch
 _is_percent = re.compile(_PERCENT).fullmatch
 _is_port_name_text = re.compile("[-a-z0-9]+").fullmatch
-_is_url_path = re.compile(_URL_PATH).fullmatch
 _is_relaxed_env_text = re.compile("[ -<>-~]+").fullmatch  # printable ASCII without "="
 
 

@@ -9,7 +9,6 @@ https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from fractions import Fraction
 from functools import lru_cache
 
@@ -122,15 +121,3 @@ def written(value: Number, family: str = DECIMAL) -> str:
 
 def family_of(text: str | int | float) -> str:
     return _read(text if isinstance(text, str) else str(text))[1]
-
-
-def add_up(texts: Iterable[str | int | float]) -> str:
-    """The sum, in the family of the first that is not zero."""
-    total: Number = 0
-    family = ""
-    for text in texts:
-        value = parse(text)
-        if value and not total:
-            family = family_of(text)
-        total += value
-    return written(total, family or DECIMAL)

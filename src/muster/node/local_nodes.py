@@ -158,10 +158,6 @@ def is_left(data: Path) -> bool:
                              or (STATE / before["tag"]).exists())
 
 
-def had_nodes(data: Path) -> bool:
-    return bool(_record(data))
-
-
 def _record(data: Path) -> Obj:
     try:
         said = json.loads((data / "nodes.json").read_text())

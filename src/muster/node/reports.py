@@ -29,7 +29,6 @@ from .life import (
 
 NEVER_FOUND_MESSAGE = ("The container could not be located when the pod was deleted.  "
                        "The container used to be Running")
-START_ERROR = 128
 
 
 class Exit(NamedTuple):

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from ..api.kinds.priority_class import SYSTEM_CLASSES
 from ..api.objects import (
     Obj,
     annotations_of,
@@ -33,7 +34,6 @@ from ..controllers.stateful_set_history import HASH_LABEL as STATEFUL_HASH
 from ..node.machines import FAIL, is_failing
 from .snapshot import Snapshot
 
-BUILT_IN_CLASSES = ("system-cluster-critical", "system-node-critical")
 GENERATION = "pod-template-generation"
 TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
 WANTED = {"PodDisruptionBudget": "no PodDisruptionBudgets: none are assumed to be there",
@@ -200,7 +200,7 @@ def _named(objects: Sequence[Obj], notes: list[str]) -> list[Obj]:
             "name": namespace, "labels": {"kubernetes.io/metadata.name": namespace}},
             "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"}})
     for namespace, spec in _pod_specs(objects):
-        if (name := spec.get("priorityClassName")) and name not in BUILT_IN_CLASSES:
+        if (name := spec.get("priorityClassName")) and name not in SYSTEM_CLASSES:
             _assume(found, there, {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {
                 "name": name}, "value": spec.get("priority") or _priority(objects, name),
                 "preemptionPolicy": spec.get("preemptionPolicy") or "PreemptLowerPriority"})

@@ -15,12 +15,12 @@ from .kind import Column, Kind
 HIGHEST_FOR_USERS = 1_000_000_000
 SYSTEM_PREFIX = "system-"
 SYSTEM_CLASSES = {
-    "system-node-critical": (
-        HIGHEST_FOR_USERS * 2 + 1000,
-        "Used for system critical pods that must not be moved from their current node."),
     "system-cluster-critical": (
         HIGHEST_FOR_USERS * 2,
         "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary."),
+    "system-node-critical": (
+        HIGHEST_FOR_USERS * 2 + 1000,
+        "Used for system critical pods that must not be moved from their current node."),
 }
 PREEMPTION_POLICY = "PreemptLowerPriority"
 

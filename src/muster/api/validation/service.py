@@ -22,10 +22,6 @@ LONGEST_AFFINITY_S = 86400
 NODE_AGENT_PORT = 10250
 
 
-def is_headless(service: Obj) -> bool:
-    return at(service, "spec.clusterIP") == HEADLESS
-
-
 def is_reachable_from_outside(spec: Obj) -> bool:
     """May the outside reach it, so that externalTrafficPolicy means something?"""
     type_ = spec.get("type")
