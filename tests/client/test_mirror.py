@@ -226,6 +226,28 @@ def test_it_is_synced_once_everything_was_listed():
     run_virtual(main)
 
 
+def test_nothing_is_told_before_everything_was_listed():
+    """Who is told of a pod finds its node, though that was listed a second later."""
+    async def main(clock):
+        store = MemoryStore()
+        pod, node = Key("pods", "a", "p"), Key("nodes", "", "n1")
+        await store.commit(pod, an_object("pods", "a", "p", "uid-1"), expect=0)
+        await store.commit(node, an_object("nodes", "", "n1", "uid-2"), expect=0)
+        client = StoreClient(store)
+        mirror = Mirror(client, ("nodes", "pods"))
+        client.refuses.append(Unavailable("away"))  # the nodes are asked for first
+        told = []
+        mirror.on_change(lambda change: told.append((change.revision, change.key, mirror.get(node) is not None)))
+        work = asyncio.create_task(mirror.run())
+        await asyncio.sleep(.5)
+        assert mirror.get(pod) is not None and not told
+        await store.commit(pod, an_object("pods", "a", "p", "uid-1", node="n1"), expect=1)
+        await mirror.synced()
+        assert told == [(1, pod, True), (3, pod, True), (2, node, True)], "each once, with what came meanwhile"
+        work.cancel()
+    run_virtual(main)
+
+
 def test_caught_up_waits_for_the_revision_of_each_resource_and_for_no_other():
     async def main(clock):
         store = MemoryStore()

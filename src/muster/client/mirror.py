@@ -33,6 +33,7 @@ class Mirror:
         self._objects: dict[str, dict[Place, Obj]] = {resource: {} for resource in resources}
         self._seen: dict[str, int] = dict.fromkeys(self._objects, 0)
         self._unsynced = dict.fromkeys(self._objects)
+        self._untold: list[Change] = []  # until all is there: who is told may look at anything
         self._dependents: dict[str, dict[str, dict[Key, Obj]]] = {}  # uid -> resource -> what belongs to it
         self._on_node: dict[str, dict[Key, Obj]] = {}
         self._spaces: dict[tuple[str, str], dict[str, Obj]] = defaultdict(dict)
@@ -83,7 +84,9 @@ class Mirror:
     # How it keeps up
 
     def on_change(self, listener: Listener, heard: Iterable[str | Changes] | None = None) -> None:
-        """Calls `listener` for each change of these resources (None: of all), in the order they were added."""
+        """Calls `listener` for each change of these resources (None: of all), in the order they were added.
+
+        What is there when the mirror begins is told too, as if it just came, once every resource was listed."""
         for one in self.resources if heard is None else heard:
             self._listeners.add(listener, one)
 
@@ -137,6 +140,9 @@ class Mirror:
             self._unsynced.pop(resource, None)
             if not self._unsynced:
                 self._synced.set()
+                for change in self._untold:
+                    self._tell(change)
+                self._untold.clear()
         if (awaited := self._awaited.pop(resource, None)) is not None:
             self._tell_who_waits(resource, awaited)
 
@@ -168,6 +174,12 @@ class Mirror:
             self._leave(key, old, new)
         if new is not None:
             self._enter(key, new)
+        if self._unsynced:
+            self._untold.append(change)
+        else:
+            self._tell(change)
+
+    def _tell(self, change: Change) -> None:
         for listener in self._listeners.of(change):
             listener(change)
 

@@ -60,8 +60,8 @@ class Fleet:
         self._hosting: Hosting = hosting or Simulation(mirror, self._chance, usual, simulates)
         self._dirty: dict[Key, None] = {}
         self._agenda = Agenda(clock, in_flight)
-        self._heartbeats = Heartbeats(client, clock, self._chance, self._tell, self._hosting, self._machines,
-                                      self._agenda, spared=not heartbeats)
+        self._heartbeats = Heartbeats(client, mirror, clock, self._chance, self._tell, self._hosting,
+                                      self._machines, self._agenda, spared=not heartbeats)
         # Without it no node comes under pressure.
         self._gauge = Gauge(meter, mirror, self._feel_soon) if meter is not None else None
         self._misfortunes: tuple[Misfortune, ...] = ()

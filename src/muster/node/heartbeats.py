@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from ..api.errors import AlreadyExists, ApiError, NotFound
 from ..api.objects import Key, Obj, is_true, revision_of
 from ..client.client import Client
+from ..client.mirror import Mirror
 from ..clock import Clock
 from ..control.plan import Tell
 from ..store.history import Change
@@ -32,20 +33,23 @@ LAST_TRIES = 60  # to leave the renewal that a silent node made last
 
 
 class Heartbeats:
-    def __init__(self, client: Client, clock: Clock, chance: random.Random, tell: Callable[[Tell], None],
-                 hosting: Hosting, machines: Mapping[str, Machine], agenda: Agenda, *, spared: bool):
-        self._client, self._clock, self._chance, self._tell = client, clock, chance, tell
+    def __init__(self, client: Client, mirror: Mirror, clock: Clock, chance: random.Random,
+                 tell: Callable[[Tell], None], hosting: Hosting, machines: Mapping[str, Machine], agenda: Agenda,
+                 *, spared: bool):
+        self._client, self._mirror, self._clock, self._chance, self._tell = client, mirror, clock, chance, tell
         self._hosting, self._machines, self._agenda = hosting, machines, agenda
         self._spared = spared
 
     def begin(self, machine: Machine, now: float) -> None:
         """A node came, or this process has just begun."""
         is_silent = is_failing(machine.node)
-        if not is_silent:
-            self._agenda.submit(self._begin_lease, machine)
         if self._spared:
+            held = self._mirror.get(leases.key(machine.name))
+            if not is_silent and not (held is not None and leases.holds_long(held, machine.node, now)):
+                self._agenda.submit(self._begin_lease, machine)
             return
         if not is_silent:
+            self._agenda.submit(self._begin_lease, machine)
             interval_s = leases.interval_s(len(self._machines))
             self._agenda.set_timer(machine, "lease", leases.together(now + interval_s * self._chance.random()))
         self._agenda.set_timer(machine, "report", now + self._report_s() * (0.5 + self._chance.random() / 2))

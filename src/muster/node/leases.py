@@ -14,7 +14,7 @@ from __future__ import annotations
 from zlib import crc32
 
 from ..api.kinds.lease import RENEWED_AGO
-from ..api.objects import Key, Obj, name_of, to_micro_time, uid_of
+from ..api.objects import Key, Obj, annotations_of, from_time, name_of, owners_of, to_micro_time, uid_of
 
 RESOURCE, NAMESPACE = "leases.coordination.k8s.io", "kube-node-lease"
 SHORTEST_S, RENEWALS_PER_S, GOOD_FOR = 10.0, 100, 4
@@ -43,6 +43,14 @@ def renewal(nodes: int, now: float) -> Obj:
 def long_renewal(now: float) -> Obj:
     return {"metadata": {"annotations": {RENEWED_AGO: None}},
             "spec": {"leaseDurationSeconds": TEN_YEARS_S, "renewTime": to_micro_time(now)}}
+
+
+def holds_long(lease: Obj, node: Obj, now: float) -> bool:
+    """Was it renewed so, by this node and not in an earlier life of it, and did it not fall silent since?"""
+    spec = lease.get("spec") or {}
+    return (spec.get("leaseDurationSeconds") == TEN_YEARS_S and bool(spec.get("renewTime"))
+            and from_time(spec["renewTime"]) + TEN_YEARS_S / 2 > now and RENEWED_AGO not in annotations_of(lease)
+            and any(owner.get("uid") == uid_of(node) for owner in owners_of(lease)))
 
 
 def last_renewal(node_uid: str, silent_since: float, now: float, skew_s: float = 0.0) -> Obj:
