@@ -3,9 +3,8 @@ import random
 
 import pytest
 
-from muster.api.objects import Key, at, controller_reference, name_of, to_time, uid_of, with_
+from muster.api.objects import Key, at, name_of, to_time, uid_of, with_
 from muster.control.plan import Create, Delete, Patch, Replace, SetStatus, Tell
-from muster.controllers.stateful_set_claims import missing_claims, owned_claims
 from muster.controllers.volume_binding import SeenClaim, SeenVolume, plan
 
 IN_USE = {"persistentvolumeclaims": "kubernetes.io/pvc-protection", "persistentvolumes": "kubernetes.io/pv-protection"}
@@ -178,43 +177,6 @@ def test_no_volume_gets_two_claims(seed):
     named = [at(claim, "spec.volumeName") for claim in claims.values()]
     assert len(set(named)) == len(claims) and all(claim["status"]["phase"] == "Bound" for claim in claims.values())
     assert all(at(volumes[at(claim, "spec.volumeName")], "spec.claimRef.uid") == uid_of(claim) for claim in claims.values())
-
-
-# ------------------------------------------------------------------ a StatefulSet's claims
-
-def a_set(**policy):
-    return {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "web", "namespace": "shop", "uid": "set"},
-            "spec": {"selector": {"matchLabels": {"app": "web"}}, "persistentVolumeClaimRetentionPolicy": policy,
-                     "volumeClaimTemplates": [{"metadata": {"name": "www"}, "spec": {}}]}}
-
-
-POD = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web-0", "namespace": "shop", "uid": "pod", "labels": {}}}
-
-
-def test_a_claim_is_made_once():
-    (made,) = missing_claims(a_set(), "web-0", {})
-    assert (name_of(made.obj), made.obj["metadata"]["labels"]) == ("www-web-0", {"app": "web"})
-    assert missing_claims(a_set(), "web-0", {"www-web-0": made.obj}) == []
-
-
-@pytest.mark.parametrize("policy, replicas, owner", [
-    ({}, 1, None), ({}, 0, None),
-    ({"whenDeleted": "Delete"}, 1, "set"), ({"whenScaled": "Delete"}, 1, None),
-    ({"whenScaled": "Delete"}, 0, "pod"), ({"whenDeleted": "Delete", "whenScaled": "Delete"}, 0, "pod")])
-@pytest.mark.parametrize("before", [None, "set", "pod"])
-def test_who_takes_a_claim_along(policy, replicas, owner, before):
-    owners = {"set": a_set(), "pod": POD}
-    claim = a_claim("www-web-0")
-    if before:
-        reference = {field: value for field, value in controller_reference(owners[before]).items()
-                     if field in ("apiVersion", "kind", "name", "uid")}
-        claim = {**claim, "metadata": {**claim["metadata"], "ownerReferences": [reference]}}
-    changes = owned_claims(a_set(**policy), [POD], range(replicas), {"web-0": 0}, {"www-web-0": claim})
-    if before == owner:
-        assert changes == []
-    else:
-        (patch,) = changes
-        assert [one["uid"] for one in patch.patch["metadata"]["ownerReferences"] or ()] == ([owner] if owner else [])
 
 
 def test_a_claim_keeps_the_size_that_it_was_given():

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..api.objects import Key, Obj, at, is_deleting, labels_of, name_of, namespace_of, uid_of
+from ..api.objects import Key, Obj, at, is_deleting, labels_of, name_of, namespace_of, owners_of, uid_of
 from ..api.selectors import from_label_selector
 from ..client.listeners import Changes
 from ..client.mirror import Mirror
@@ -67,8 +67,9 @@ def wakes(change: Change, mirror: Mirror) -> Iterable[Key]:
 
 
 def _woken_by_claim(change: Change, mirror: Mirror) -> list[Key]:
-    """A claim that goes, or comes, matters to the set whose pod it is for; its binding does not."""
-    if change.value is not None and change.previous is not None and not is_deleting(change.value):
+    """A claim that goes, comes or gets other owners matters to the set whose pod it is for; its binding does not."""
+    new, old = change.value, change.previous
+    if new is not None and old is not None and not is_deleting(new) and owners_of(new) == owners_of(old):
         return []
     name, namespace = change.key.name, change.key.namespace
     return [Key(RESOURCE, namespace, owner) for owner, stateful_set in mirror.in_namespace(RESOURCE, namespace).items()
@@ -155,7 +156,9 @@ def _claimed(seen: Observed, pods: Sequence[Obj], rules: Rules) -> list[Action]:
     for pod in pods:
         if phase_of(pod) == "Pending" and not is_deleting(pod) and ordinals[name_of(pod)] in wanted:
             actions += stateful_set_claims.missing_claims(stateful_set, name_of(pod), seen.claims)
-    return actions + stateful_set_claims.owned_claims(stateful_set, pods, wanted, ordinals, seen.claims)
+    # In order, a pod that ends is awaited: what it takes along stays so, although one of its name is wanted again.
+    kept = [pod for pod in pods if not (rules.is_ordered and is_deleting(pod) and ordinals[name_of(pod)] in wanted)]
+    return actions + stateful_set_claims.owned_claims(stateful_set, kept, wanted, ordinals, seen.claims)
 
 
 def _named(stateful_set: Obj, pods: Iterable[Obj]) -> list[Action]:

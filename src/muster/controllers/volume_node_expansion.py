@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..api.objects import Key, Obj, at, is_true, name_of
+from ..client.listeners import Changes
 from ..client.mirror import Mirror
 from ..control.plan import Plan, Tell
 from ..control.runtime import Controller
@@ -63,4 +64,6 @@ def _is_on_node(pod: Obj) -> bool:
     return bool(status.get("startTime")) and status.get("phase") not in ("Succeeded", "Failed")
 
 
-controller = Controller("kubelet", (CLAIMS, VOLUMES, "pods", "nodes"), wakes, observe, plan, account=ACCOUNT)
+controller = Controller("kubelet", (
+    CLAIMS, *(Changes(resource, concerning=CLAIMS) for resource in (VOLUMES, "pods", "nodes"))),
+    wakes, observe, plan, account=ACCOUNT)
