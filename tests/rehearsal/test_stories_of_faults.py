@@ -12,12 +12,14 @@ from zlib import crc32
 import pytest
 
 from muster.api.objects import Key
-from muster.rehearsal import story_seeds
+from muster.rehearsal import story_scaling, story_seeds
+from muster.rehearsal.faults import ClockSkew, NodeLoss, SlowPulls, StartFailure
 from muster.rehearsal.faults_line import Trouble
 from muster.rehearsal.invariants import Broken, Laws
-from muster.rehearsal.story import BadLine, Make, Restart, RestartProcess, Step, StopWatches, story
+from muster.rehearsal.story import story
 from muster.rehearsal.story_play import play
 from muster.rehearsal.story_shrink import shrink
+from muster.rehearsal.story_steps import BadLine, Fail, Make, Restart, RestartProcess, Step, StopWatches
 
 FIXED, FRESH = 36, 24
 BROKE_ONCE = (613, 1780, 3087, 6356, 8945, 9792, 30278)
@@ -44,7 +46,27 @@ def test_stories_hold_every_kind_of_fault():
     assert {BadLine, Make, Restart, RestartProcess, StopWatches} <= kinds
     made = {step.what.manifest["kind"] for seed in range(200) for step in story(seed) if isinstance(step.what, Make)}
     assert made == {"Node", "Pod", "DaemonSet", "Deployment", "ReplicaSet", "StatefulSet", "Job", "Service",
-                    "PodDisruptionBudget"}
+                    "PodDisruptionBudget", "HorizontalPodAutoscaler"}
+    failed = {type(step.what.fault) for seed in range(200) for step in story(seed) if isinstance(step.what, Fail)}
+    assert failed == {NodeLoss, StartFailure, SlowPulls, ClockSkew}
+
+
+def test_a_strand_leaves_the_steps_of_the_others_as_they_are(monkeypatch):
+    def of_others(seed):
+        return [str(step) for step in story(seed) if "default/busy" not in str(step) and "autoscaler" not in str(step)]
+
+    story.cache_clear()
+    whole = [of_others(seed) for seed in range(60)]
+    story.cache_clear()
+    monkeypatch.setattr(story_scaling, "SHARE", 0.0)
+    assert [list(map(str, story(seed))) for seed in range(60)] == whole
+    story.cache_clear()
+
+
+def test_steps_of_all_strands_are_played_in_the_order_of_their_moments():
+    seed = next(seed for seed in range(60) if (steps := story(seed)) != tuple(sorted(steps, key=lambda step: step.at_s)))
+    moments = [float(line.split()[0]) for line in play(seed).told]
+    assert moments == sorted(moments)
 
 
 def test_two_plays_of_one_seed_are_told_alike():

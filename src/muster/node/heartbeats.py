@@ -45,7 +45,10 @@ class Heartbeats:
         is_silent = is_failing(machine.node)
         if self._spared:
             held = self._mirror.get(leases.key(machine.name))
-            if not is_silent and not (held is not None and leases.holds_long(held, machine.node, now)):
+            holds = held is not None and leases.holds_long(held, machine.node, now)
+            if is_silent and holds:
+                self.fell_silent(machine, now)
+            elif not is_silent and not holds:
                 self._agenda.submit(self._begin_lease, machine)
             return
         if not is_silent:
@@ -120,6 +123,7 @@ class Heartbeats:
             return
         try:
             await self._client.create(leases.lease(machine.node, self._renewal(machine)))
+            machine.renewed_at = self._clock.now()
         except AlreadyExists:
             await self._write_lease(machine, leases.taken_over(machine.node, self._renewal(machine)))
         except ApiError as error:
@@ -133,6 +137,7 @@ class Heartbeats:
             return
         try:
             await self._client.patch(leases.key(machine.name), patch)
+            machine.renewed_at = self._clock.now()
         except NotFound:
             await self._begin_lease(machine)
         except ApiError as error:
@@ -151,7 +156,8 @@ class Heartbeats:
         machine, since = silence
         for _ in range(LAST_TRIES):
             try:
-                renewal = leases.last_renewal(machine.uid, since, self._clock.now(), machine.skew_s)
+                renewed = max(machine.renewed_at, leases.last_renewed(machine.uid, since))
+                renewal = leases.late_renewal(renewed, self._clock.now(), machine.skew_s)
                 await self._client.patch(leases.key(machine.name), renewal)
                 if not is_failing(machine.node):  # it came back meanwhile
                     await self._renew_lease(machine)

@@ -4,9 +4,9 @@ A large simulated fleet renews more slowly, so that all of it together writes ab
 lease says for how long it is good.  Heartbeats that are due within half a second go out together and share one flush
 of the store: a flush for each took most of an idle cluster's time.
 
-Where heartbeats are spared (heartbeats.py), a lease holds for ten years; `last_renewal` is the one that a node which
-falls silent would have made last, had it renewed every ten seconds from a moment of its own, and says how long ago that
-was; `next_renewal` is when it would have found that its lease is gone.
+Where heartbeats are spared (heartbeats.py), a lease holds for ten years.  A node that falls silent leaves the renewal
+that it would have made last, had it renewed every ten seconds from a moment of its own, and says how long ago that was;
+`next_renewal` is when it would have found that its lease is gone.
 https://kubernetes.io/docs/concepts/architecture/leases/#node-heart-beats
 """
 from __future__ import annotations
@@ -53,13 +53,14 @@ def holds_long(lease: Obj, node: Obj, now: float) -> bool:
             and any(owner.get("uid") == uid_of(node) for owner in owners_of(lease)))
 
 
-def last_renewal(node_uid: str, silent_since: float, now: float, skew_s: float = 0.0) -> Obj:
-    """The newest renewal of a node that renews every SHORTEST_S, told by its own clock, which is ahead by `skew_s`.
-
-    It is written now, which is later.
-    """
-    renewed = silent_since - _since_last(node_uid, silent_since)
+def late_renewal(renewed: float, now: float, skew_s: float = 0.0) -> Obj:
+    """One that should have been written before, told by the clock of the node, which is ahead of ours by `skew_s`."""
     return {"metadata": {"annotations": {RENEWED_AGO: str(round(now - renewed, 3))}}, **renewal(1, renewed + skew_s)}
+
+
+def last_renewed(node_uid: str, now: float) -> float:
+    """When a node that renews every SHORTEST_S did so last."""
+    return now - _since_last(node_uid, now)
 
 
 def next_renewal(node_uid: str, now: float) -> float:

@@ -5,6 +5,8 @@ process ends, and is drawn again.
 """
 from __future__ import annotations
 
+import math
+
 from ..api.durations import parse_offset
 from ..api.objects import (
     Key,
@@ -51,7 +53,7 @@ class Machine:
     """A node.  All that it and its pods say of times is by its own clock, which is `skew_s` ahead of ours."""
 
     __slots__ = ("name", "uid", "node", "pool", "address", "addresses", "images", "residents", "timers", "reporting",
-                 "pressures", "is_silent", "skew_s")
+                 "pressures", "is_silent", "skew_s", "renewed_at")
 
     def __init__(self, node: Obj, stranger: int, now: float, skew_s: float = 0.0):
         self.name, self.uid, self.node = name_of(node), uid_of(node), node
@@ -63,6 +65,7 @@ class Machine:
         self.timers: dict[str, float] = {}
         self.reporting = False
         self.is_silent, self.skew_s = is_failing(node), skew_s
+        self.renewed_at = -math.inf  # when it last renewed its lease, by our clock
         # What it runs out of -> when it did last.  A node that was under pressure before is so for a while.
         self.pressures = {signal.condition: now for signal in pressure.SIGNALS if is_true(node, signal.condition)}
 

@@ -238,7 +238,8 @@ async def carry_out(faults: Iterable[Fault], cluster: Cluster, say: Say = lambda
                 case NodeLoss():
                     group.create_task(_strike(fault, cluster, mine, say, _lose_node))
                 case ClockSkew():
-                    group.create_task(_strike(fault, cluster, mine, say, _set_clock_wrong))
+                    others = Random(f"{mine.random()}/{fault}")  # than those that a loss drawn like this one strikes
+                    group.create_task(_strike(fault, cluster, others, say, _set_clock_wrong))
                 case StartFailure():
                     group.create_task(_befall(_failures(fault, str(mine.random())), fault, cluster, say))
                 case SlowPulls():

@@ -26,12 +26,14 @@ from typing import Protocol
 
 import orjson
 
-from ..api.objects import Key, Obj, finalizers_of, is_deleting, owners_of, revision_of, uid_of
+from ..api.objects import Key, Obj, annotations_of, finalizers_of, is_deleting, owners_of, revision_of, uid_of
 from ..store.history import Change, History, Snapshot
 from .invariants_daemons import Daemons
 from .invariants_jobs import Jobs
+from .invariants_nodes import LEASES, Nodes
 from .invariants_ordered import Ordered
-from .invariants_replicas import Replicas
+from .invariants_replicas import ROLLOUTS, Replicas
+from .invariants_scaling import AUTOSCALERS, Scaling
 from .invariants_scene import WORKLOADS, Scene
 
 COLLECTED_WITHIN_S = 90.0  # the pods of an owner that is gone, on nodes that are well
@@ -78,6 +80,7 @@ class Laws:
         self.story: deque[str] = deque(maxlen=TOLD_BEFORE)
         self.writes: Counter[str] = Counter()
         self.begun = now()  # when the components began; nobody is blamed for the time before
+        self.restarted: dict[str, float] = {}  # when one of them began anew, and knew nothing
         self._history = history
         self._revision = 0
         self._orphans = Orphans(self)
@@ -85,10 +88,12 @@ class Laws:
         self._values: list[tuple[Snapshot, bytes]] | None = [] if keep_values else None
         daemons, replicas = Daemons(self), Replicas(self)
         ordered, jobs = Ordered(self), Jobs(self)
+        self.nodes, self.scaling = Nodes(self), Scaling(self)
         self._laws: dict[str, Sequence[Law]] = {
-            "pods": (daemons, replicas, ordered, jobs), "nodes": (daemons,), "daemonsets.apps": (daemons,),
-            "controllerrevisions.apps": (daemons,), "replicasets.apps": (replicas,), "deployments.apps": (replicas,),
-            "statefulsets.apps": (ordered,), "jobs.batch": (jobs,)}
+            "pods": (daemons, replicas, ordered, jobs, self.scaling), "nodes": (daemons, self.nodes),
+            LEASES: (self.nodes,), "daemonsets.apps": (daemons,), "controllerrevisions.apps": (daemons,),
+            "replicasets.apps": (replicas, self.scaling), "deployments.apps": (replicas, self.scaling),
+            "statefulsets.apps": (ordered, self.scaling), "jobs.batch": (jobs,), AUTOSCALERS: (self.scaling,)}
         for lane in history.lanes():  # what is there already
             for snapshot in lane.snapshots():
                 value = snapshot.value
@@ -160,7 +165,8 @@ class Laws:
 
     def _generations(self, key: Key, old: Obj, new: Obj) -> None:
         before, after = old["metadata"].get("generation", 0), new["metadata"].get("generation", 0)
-        asked = old["spec"] != new["spec"] or is_deleting(old) != is_deleting(new)
+        asked = old["spec"] != new["spec"] or is_deleting(old) != is_deleting(new) or (
+            new["kind"] == "Deployment" and annotations_of(old) != annotations_of(new) and self.who() != ROLLOUTS)
         if after != before + asked:
             self.wrong("generations count changes", key, f"{before} -> {after}, {'' if asked else 'not '}asked for")
         seen_before, seen = ((one.get("status") or {}).get("observedGeneration", 0) for one in (old, new))
@@ -172,6 +178,7 @@ class Laws:
     def check(self) -> None:
         """What time alone can break."""
         self._orphans.overdue()
+        self.nodes.overdue()
 
     def check_values(self) -> None:
         """Was a value changed after it was stored?"""

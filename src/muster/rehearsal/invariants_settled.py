@@ -51,6 +51,7 @@ def check_settled(laws: Laws, history: History) -> None:
             laws.wrong("what is deleted goes", key, "is still there")
     check_statuses(laws)
     _endpoints(laws, history)
+    laws.scaling.check_settled()
 
 
 def _key(obj: Obj) -> Key:

@@ -2,23 +2,42 @@
 
     story(7)  ->  [Step(0.0, Make(node n0)), Step(5.0, Make(Deployment web)), Step(12.4, Fail(node loss)), ...]
 
-Steps are values that do not depend on each other: one that finds nothing to do is in vain.  So any part of a story is
-a story too, and a broken one can be made small (story_shrink.py).
+Steps are values that do not depend on each other (story_steps.py): one that finds nothing to do is in vain.  So any
+part of a story is a story too, and a broken one can be made small (story_shrink.py).
+
+Beside what people do to workloads run other strands, each drawn from the seed by itself and put behind: wrong clocks
+(story_clocks.py) and autoscalers (story_scaling.py).  So a strand that is added leaves the others' steps, and their
+numbers, as they were; steps come in the order of their moments only within a strand.
 """
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import lru_cache
 from random import Random
-from typing import Any
 
 from ..api.objects import Key, Obj
 from ..node.crashes import ANNOTATION as CRASH
 from .faults import CRASH as CRASHES
-from .faults import PULL, Amount, Fault, NodeLoss, SlowPulls, StartFailure
+from .faults import PULL, Amount, NodeLoss, SlowPulls, StartFailure
 from .faults_line import HOWS, Trouble
+from .story_clocks import clocks
+from .story_scaling import scaling
+from .story_steps import (
+    BadLine,
+    Edit,
+    Fail,
+    Hit,
+    Make,
+    Remove,
+    RepeatWatches,
+    Restart,
+    RestartProcess,
+    Step,
+    StopWatches,
+    Undo,
+    What,
+)
 
 NODES, FIRST_NODES = 6, (3, 5)
 STEPS = (10, 24)
@@ -35,128 +54,11 @@ RESTARTED = ("daemonset-controller", "deployment-controller", "replicaset-contro
              "taint-eviction-controller", "pod-garbage-collector")
 
 
-# ------------------------------------------------------------------ what may be done
-
-@dataclass(frozen=True)
-class Make:
-    """Applies a manifest."""
-
-    manifest: Obj = field(hash=False)
-
-    def __str__(self) -> str:
-        metadata = self.manifest["metadata"]
-        spec = json.dumps(self.manifest.get("spec", {}), separators=(",", ":"))
-        return f"apply {self.manifest['kind']} {metadata.get('namespace', '')}/{metadata['name']} {spec}"
-
-
-@dataclass(frozen=True)
-class Edit:
-    key: Key
-    patch: Any = field(hash=False)
-    how: str = "merge"
-
-    def __str__(self) -> str:
-        return f"patch {self.key}: {json.dumps(self.patch, separators=(',', ':'))}"
-
-
-@dataclass(frozen=True)
-class Remove:
-    key: Key
-    propagation: str | None = None
-
-    def __str__(self) -> str:
-        return f"delete {self.key}" + (f", {self.propagation}" if self.propagation else "")
-
-
-@dataclass(frozen=True)
-class Undo:
-    """Goes back to an earlier revision of a DaemonSet's or a StatefulSet's template."""
-
-    key: Key
-    place: float  # among its revisions, in [0, 1)
-
-    def __str__(self) -> str:
-        return f"undo {self.key}"
-
-
-@dataclass(frozen=True)
-class Hit:
-    """Something done to one of the pods that are there."""
-
-    what: str  # "delete", "kill" (without grace), "evict", "relabel"
-    place: float  # among the pods in their order, in [0, 1)
-
-    def __str__(self) -> str:
-        return f"{self.what} a pod"
-
-
-@dataclass(frozen=True)
-class Fail:
-    fault: Fault
-
-    def __str__(self) -> str:
-        return str(self.fault)
-
-
-@dataclass(frozen=True)
-class BadLine:
-    trouble: Trouble
-    for_s: float
-
-    def __str__(self) -> str:
-        return f"{self.trouble.share * 100:g}% of the components' writes: {self.trouble.how}, for {self.for_s:g} s"
-
-
-@dataclass(frozen=True)
-class StopWatches:
-    for_s: float
-    compact: bool  # so that what was missed is gone
-
-    def __str__(self) -> str:
-        return f"watches stand still for {self.for_s:g} s" + (", and the history is compacted" if self.compact else "")
-
-
-@dataclass(frozen=True)
-class RepeatWatches:
-    for_s: float
-
-    def __str__(self) -> str:
-        return f"every change arrives twice for {self.for_s:g} s"
-
-
-@dataclass(frozen=True)
-class Restart:
-    controller: str
-
-    def __str__(self) -> str:
-        return f"{self.controller} is restarted"
-
-
-@dataclass(frozen=True)
-class RestartProcess:
-    away_s: float
-
-    def __str__(self) -> str:
-        return f"the process ends; another one begins after {self.away_s:g} s"
-
-
-What = Make | Edit | Remove | Undo | Hit | Fail | BadLine | StopWatches | RepeatWatches | Restart | RestartProcess
-
-
-@dataclass(frozen=True)
-class Step:
-    at_s: float
-    what: What
-
-    def __str__(self) -> str:
-        return f"{self.at_s:8.2f} s  {self.what}"
-
-
-# ------------------------------------------------------------------ how one is drawn
-
 @lru_cache(maxsize=16)
 def story(seed: int) -> tuple[Step, ...]:
-    return tuple(_steps(Random(f"story {seed}")))
+    first = tuple(_steps(Random(f"story {seed}")))
+    lasts_s = max(step.at_s for step in first)
+    return (*first, *clocks(seed, lasts_s), *scaling(seed, lasts_s))
 
 
 def _steps(rng: Random) -> Iterator[Step]:

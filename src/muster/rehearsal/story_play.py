@@ -28,12 +28,14 @@ from ..node.crashes import ANNOTATION as CRASH
 from ..node.fleet import Fleet
 from ..node.machines import FAIL
 from ..store.memory import MemoryStore
-from . import story as told
-from .faults import carry_out
+from .faults import ClockSkew, carry_out
 from .faults_line import Line
 from .invariants import Broken, Laws
 from .invariants_settled import check_mirror, check_settled
-from .story import (
+from .story import a_node, story
+from .story_clocks import AHEAD_S
+from .story_scaling import NAME as SCALED
+from .story_steps import (
     BadLine,
     Edit,
     Fail,
@@ -46,10 +48,12 @@ from .story import (
     Step,
     StopWatches,
     Undo,
+    What,
 )
 
 LAST_S = 130.0  # the longest that a fault of starts lasts
 MACHINES_S, WELL_AFTER_S, QUIET_S = 15.0, 420.0, 120.0
+SETTLED_AFTER_S = 300.0
 GOOD_IMAGE = "x:9"
 ADMIN = "kubernetes-admin"
 HEARTBEATS = .2  # the share of stories whose nodes renew their leases all the time
@@ -74,7 +78,8 @@ class Ending:
 
 
 def play(seed: int, keep: Collection[int] | None = None) -> Ending:
-    steps = [step for number, step in enumerate(told.story(seed)) if keep is None or number in keep]
+    steps = [step for number, step in enumerate(story(seed)) if keep is None or number in keep]
+    steps.sort(key=lambda step: step.at_s)
     return run_virtual(_Play(seed, steps).run, seed=seed)
 
 
@@ -146,7 +151,7 @@ class _Play:
 
     # ---- steps
 
-    async def _do(self, what: told.What) -> None:
+    async def _do(self, what: What) -> None:
         match what:
             case Make(manifest):
                 await self._make(manifest)
@@ -173,6 +178,7 @@ class _Play:
                 self._line.let_go()  # another one lists anew: it begins with what is there
                 await self._caught_up()
                 self._cluster.restart(controller)
+                self._laws.restarted[controller] = self._clock.now()
 
     async def _make(self, manifest: Obj) -> None:
         namespace = namespace_of(manifest)
@@ -199,7 +205,7 @@ class _Play:
         await mirror.caught_up({one: self._store.history.lane(one).revision for one in mirror.resources})
 
     async def _hit(self, how: str, place: float) -> None:
-        keys = sorted(self._laws.scene.pods)
+        keys = sorted(key for key in self._laws.scene.pods if not key.name.startswith(f"{SCALED}-"))
         if not keys:
             return
         key = keys[int(place * len(keys))]
@@ -239,18 +245,25 @@ class _Play:
         await self._mend_workloads()
         await asyncio.sleep(MACHINES_S)
         await self._mend_pods()
-        await asyncio.sleep(WELL_AFTER_S)
+        await asyncio.sleep(WELL_AFTER_S + self._later_s())
         self._say("all should be well")
         self._laws.check()
         check_settled(self._laws, self._store.history)
         check_mirror(self._laws, self._store.history, self._cluster.mirror)
         await self._quiet()
 
+    def _later_s(self) -> float:
+        """Jobs wait longer by what clocks are ahead, each time they fail; autoscalers go by their last five minutes."""
+        whats = [step.what for step in self._steps]
+        is_skewed = any(isinstance(what, Fail) and isinstance(what.fault, ClockSkew) for what in whats)
+        is_scaled = any(isinstance(what, Make) and name_of(what.manifest) == SCALED for what in whats)
+        return 6 * AHEAD_S * is_skewed + SETTLED_AFTER_S * is_scaled
+
     async def _mend_machines(self) -> None:
         for task in self._under_way:
             task.cancel()
         if not self._laws.scene.nodes:
-            await self._make(told.a_node("spare", "ssd"))
+            await self._make(a_node("spare", "ssd"))
         for name, node in sorted(self._laws.scene.nodes.items()):
             metadata: Obj = {"labels": {"disk": "ssd"}}
             if FAIL in annotations_of(node):
@@ -264,9 +277,11 @@ class _Play:
             owned = any(owner["kind"] == "Deployment" for owner in owners_of(workload))
             if is_deleting(workload) or workload["kind"] not in MENDED or owned:
                 continue
+            container: Obj = {"name": "app", "image": GOOD_IMAGE}
+            if name_of(workload) != SCALED:  # an autoscaler goes by what is requested
+                container["resources"] = None
             template: Obj = {"metadata": {"annotations": {CRASH: None}},
-                             "spec": {"containers": [{"name": "app", "image": GOOD_IMAGE, "resources": None}],
-                                      "nodeSelector": None}}
+                             "spec": {"containers": [container], "nodeSelector": None}}
             spec: Obj = {"template": template}
             if workload["kind"] == "Deployment":
                 spec["paused"] = False
