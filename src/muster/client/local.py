@@ -24,7 +24,7 @@ class LocalClient:
         self._store = registry.store
         self._kinds = registry.kinds
         self._user = component(user_name)
-        self._options = WriteOptions(self._user, field_validation="Ignore", manager=user_name)
+        self._options = WriteOptions(self._user, field_validation="Ignore")
 
     async def get(self, key: Key) -> Obj:
         return self._registry.get(self._kind(key.resource), key.namespace, key.name).value

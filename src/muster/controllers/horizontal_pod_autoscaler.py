@@ -86,7 +86,7 @@ def observe(mirror: Mirror, key: Key, kinds: Kinds, meter: Meter, memories: Memo
     if target is None:
         wrong = f'{kind.plural}/{SCALE}{"." if kind.group else ""}{kind.group} "{wanted["name"]}" not found'
         return Observed(autoscaler, wrong=wrong, memory=memory, memories=memories)
-    scale = scale_of(kind, target)
+    scale = scale_of(target)
     pods = sorted(_pods_of(mirror, target), key=name_of)
     samples = {name_of(pod): sample for pod in pods if (sample := meter.pod(pod)) is not None}
     return Observed(autoscaler, target_key, scale, "", Look(at(scale, "spec.replicas", 0), pods, samples),

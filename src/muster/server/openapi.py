@@ -67,7 +67,7 @@ def document(kinds: Iterable[Kind], schema: Schema, group: str, version: str) ->
     key = _hash(rows)
     made = _kept.get(key)
     if made is None:
-        made = _kept[key] = orjson.dumps(_document(rows, schema, group, version))
+        made = _kept[key] = orjson.dumps(_document(rows, schema))
         if len(_kept) > MOST_KEPT:
             _kept.popitem(last=False)
     _kept.move_to_end(key)
@@ -86,7 +86,7 @@ def _hash(rows: list[Kind]) -> str:
     return hashlib.sha256(text).hexdigest()[:32].upper()
 
 
-def _document(rows: list[Kind], schema: Schema, group: str, version: str) -> Obj:
+def _document(rows: list[Kind], schema: Schema) -> Obj:
     definitions = _definitions(rows, schema)
     descriptions = _descriptions() if _has_descriptions() else {}
     schemas = {name: _schema_of(one, _kinds_of(one, rows), descriptions.get(name) or {})

@@ -119,7 +119,7 @@ def write_options(params: Params, user: User, called: str, duplicates: Sequence[
     if causes:
         raise invalid_options(called, META, "", causes)
     return WriteOptions(user, dry_run=bool(dry_run), field_validation=cast(Mode, validation or "Warn"),
-                        manager=manager, duplicates=tuple(duplicates))
+                        duplicates=tuple(duplicates))
 
 
 def _check_dry_run(given: Sequence[str]) -> list[Cause]:

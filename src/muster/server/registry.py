@@ -90,7 +90,7 @@ class Registry:
     def get(self, kind: Kind, namespace: str, name: str, subresource: str = "") -> Snapshot:
         snapshot = self._forms.of(kind, self._landing.stored(kind, namespace, name))
         if subresource == SCALE:
-            return Snapshot(subresources.scale_of(kind, snapshot.value), snapshot.revision)
+            return Snapshot(subresources.scale_of(snapshot.value), snapshot.revision)
         return snapshot
 
     def list(self, kind: Kind, namespace: str, query: ListQuery) -> Page:
@@ -198,24 +198,24 @@ class Registry:
 
         def change(old: Obj) -> tuple[Obj, Sequence[str]]:
             metadata.check_uid(kind, uid, old)
-            return subresources.scaled(kind, old, read), warnings
+            return subresources.scaled(old, read), warnings
 
         return self._as_scale(kind, await self._landing.rewrite(kind, namespace, name, change, options))
 
     async def _patch_scale(self, kind: Kind, namespace: str, name: str, body: PatchBody,
                            options: WriteOptions) -> Written:
         def change(old: Obj) -> tuple[Obj, Sequence[str]]:
-            patched = self._patched(subresources.scale_of(kind, old), body, subresources.SCALE_DEFINITION)
+            patched = self._patched(subresources.scale_of(old), body, subresources.SCALE_DEFINITION)
             read, warnings = self._read_body(subresources.SCALE_DEFINITION, patched, options)
             metadata.check_address(read, namespace, name)
-            return subresources.scaled(kind, old, read), warnings
+            return subresources.scaled(old, read), warnings
 
         return self._as_scale(kind, await self._landing.rewrite(kind, namespace, name, change, options))
 
     @staticmethod
     def _as_scale(kind: Kind, written: Written) -> Written:
         snapshot = written.snapshot
-        return Written(Snapshot(subresources.scale_of(kind, snapshot.value), snapshot.revision), written.warnings)
+        return Written(Snapshot(subresources.scale_of(snapshot.value), snapshot.revision), written.warnings)
 
     def _read_body(self, definition: str, body: Any, options: WriteOptions) -> tuple[Obj, Sequence[str]]:
         return self.schema.read_as(definition, body, options.field_validation, options.duplicates)

@@ -21,7 +21,6 @@ class WriteOptions:
     user: User
     dry_run: bool = False
     field_validation: Mode = "Warn"
-    manager: str = ""
     duplicates: tuple[str, ...] = ()  # paths that the body named twice: only the parser can know
 
 

@@ -66,7 +66,7 @@ def with_qos_class(kind: Kind, new: Obj, old: Obj) -> Obj:
 
 # ---- scale
 
-def scale_of(kind: Kind, obj: Obj) -> Obj:
+def scale_of(obj: Obj) -> Obj:
     metadata = {key: obj["metadata"][key] for key in ("name", "namespace", "uid", "resourceVersion",
                                                       "creationTimestamp") if key in obj["metadata"]}
     status: Obj = {"replicas": at(obj, "status.replicas", 0)}
@@ -81,7 +81,7 @@ def _selector_text(obj: Obj) -> str:
     return str(selector_of(obj)) if at(obj, "spec.selector") else ""
 
 
-def scaled(kind: Kind, obj: Obj, scale: Obj) -> Obj:
+def scaled(obj: Obj, scale: Obj) -> Obj:
     """The object with the replicas that a Scale asks for.  Raises Invalid, or Conflict for another revision."""
     replicas = at(scale, "spec.replicas", 0)
     name = obj["metadata"]["name"]

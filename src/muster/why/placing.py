@@ -97,7 +97,7 @@ def _asked(about: str, one: Waiting, scene: Scene, volumes: VolumeNeeds) -> Answ
     if waits := _nominated(one, scene):
         return Answer(about, waits, parts=parts, state="nominated")
     if fits:
-        return _fits(about, one, scene, volumes, fits, total, parts)
+        return _fits(about, one, volumes, fits, total, parts)
     said = {name: there.obstacles[0].refusal for name, there in against}
     notes = [_preempting(one, scene, volumes, said)]
     if one.only_on is not None:
@@ -107,7 +107,7 @@ def _asked(about: str, one: Waiting, scene: Scene, volumes: VolumeNeeds) -> Answ
     return Answer(about, f"unschedulable: {none}", notes=notes, parts=parts, state="unschedulable")
 
 
-def _fits(about: str, one: Waiting, scene: Scene, volumes: VolumeNeeds, fits: list[str], total: int,
+def _fits(about: str, one: Waiting, volumes: VolumeNeeds, fits: list[str], total: int,
           parts: list[Answer]) -> Answer:
     takes = f"{names(fits)} of {total:,} nodes would take it"
     taking = [Answer(name, "takes it", state="takes") for name in fits]

@@ -136,7 +136,7 @@ def _notes(resource: str, obj: Obj, sets: Sequence[Obj], pods: Sequence[Obj], sc
                 yield f"its pods are refused: {said}{_quota(said, obj)}" if type_ == "ReplicaFailure" \
                     else f"its rollout is stuck: {said}"
     if resource == STATEFULSETS:
-        yield from _ordinals(obj, pods, scene)
+        yield from _ordinals(obj, pods)
     if resource == JOBS and is_true(obj, "Failed"):
         return  # that says it
     for one in (obj, *sets):
@@ -152,7 +152,7 @@ def _quota(said: str, obj: Obj) -> str:
     return f"; raise it (`kubectl edit quota -n {namespace_of(obj)} {found[1]}`), or end what it counts"
 
 
-def _ordinals(obj: Obj, pods: Sequence[Obj], scene: Scene) -> Iterator[str]:
+def _ordinals(obj: Obj, pods: Sequence[Obj]) -> Iterator[str]:
     """In order: each one waits until the one before it is ready."""
     if obj["spec"].get("podManagementPolicy") == "Parallel":
         return
