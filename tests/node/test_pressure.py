@@ -49,7 +49,7 @@ def test_what_is_said():
         ("Warning", "EvictionThresholdMet", "Attempting to reclaim memory")]
     disk = look(NODE, [pod("a", disk_mi=950)], {}, NOON)
     assert disk.verdict.message == (
-        "The node was low on resource: ephemeral-storage. Threshold quantity: 104857600, available: 50Mi. "
+        "The node was low on resource: ephemeral-storage. Threshold quantity: 104857601, available: 50Mi. "
         "Container app was using 950Mi, request is 0, has larger consumption of ephemeral-storage. ")
     assert list(disk.pressures) == ["DiskPressure"]
 

@@ -16,6 +16,8 @@ class Used(NamedTuple):
     cpu_n: int  # billionths of a core
     memory: int  # bytes
     storage: int  # bytes of the node's disk
+    inodes: int = 0
+    processes: int = 0
 
 
 class PodSample(NamedTuple):

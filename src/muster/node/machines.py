@@ -19,11 +19,12 @@ from ..api.objects import (
     revision_of,
     uid_of,
 )
-from . import images, pressure, status
+from . import images, status
 from .addresses import PodAddresses, stranger_address, stranger_cidr
 from .admission import Footprint, footprint_of
 from .life import Life, put_off
 from .pod_status import PHASE_OVER
+from .thresholds import CONDITIONS
 
 SIMULATED, FAIL, POOL = "muster.dev/simulated", "muster.dev/fail", "muster.dev/pool"
 CLOCK_SKEW, FURTHEST_SKEW_S = "muster.dev/clock-skew", 365 * 86400.0
@@ -67,7 +68,7 @@ class Machine:
         self.is_silent, self.skew_s = is_failing(node), skew_s
         self.renewed_at = -math.inf  # when it last renewed its lease, by our clock
         # What it runs out of -> when it did last.  A node that was under pressure before is so for a while.
-        self.pressures = {signal.condition: now for signal in pressure.SIGNALS if is_true(node, signal.condition)}
+        self.pressures = {one: now for one in CONDITIONS if is_true(node, one)}
 
     def set_clock(self, skew_s: float) -> None:
         """What is under way takes as long as it would have; what was told before stays as it was told."""
