@@ -68,6 +68,7 @@ class Request:
     name: str = ""  # "": the machine's
     images: tuple[Path, ...] = ()
     image_map: tuple[tuple[str, str], ...] = ()
+    kubelet_config: Path | None = None
 
 
 def serve(request: Request, ready: Callable[[str], None]) -> None:
@@ -248,7 +249,8 @@ async def _prepared(request: Request, here: _Standing, client: Client, mirror: M
                     recorder: Recorder) -> LocalNodes:
     from .node import local_nodes
     cidr = ".".join(here.cidr.split(".")[:2]) + ".0.0/16"
-    wanted = local_nodes.Wanted(1, cidr, request.images, request.image_map, bootstrap.DNS_IP)
+    wanted = local_nodes.Wanted(1, cidr, request.images, request.image_map, bootstrap.DNS_IP,
+                                request.kubelet_config)
     try:
         return await local_nodes.prepare_joined(request.data.path, here.member.node, int(here.cidr.split(".")[2]),
                                                 wanted, client, mirror, clock, recorder)

@@ -163,7 +163,7 @@ class _RealNodes:
         from .node import local_nodes
         cluster, request = self._cluster, self._request
         wanted = local_nodes.Wanted(request.node_count, request.cluster_cidr, request.images, request.image_map,
-                                    bootstrap.DNS_IP)
+                                    bootstrap.DNS_IP, request.kubelet_config)
         try:
             self._nodes = await local_nodes.prepare(request.data.path, wanted, cluster.client("system:node"),
                                                     cluster.mirror, cluster.clock, cluster.tell_as_kubelet)

@@ -23,5 +23,6 @@ class Request:
     cluster_cidr: str = ""  # of real nodes and their pods; "": any that is free
     images: tuple[Path, ...] = ()  # archives to load into real nodes
     image_map: tuple[tuple[str, str], ...] = ()  # (pattern, image that takes its place)
+    kubelet_config: Path | None = None  # how real nodes are kept
     dns_port: int | None = None  # answer DNS there; 0: on any free one; None: not at all
     record: Path | None = None  # keep the whole history in this file

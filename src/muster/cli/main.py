@@ -30,6 +30,8 @@ HOME = Path(DEFAULT)
 NODE_DEFAULT = "~/.muster/node"
 NodeDataDir = Annotated[Path, typer.Option("--data-dir", help="What this machine keeps as a node.",
                                            show_default=NODE_DEFAULT)]
+KubeletConfig = Annotated[Path | None, typer.Option("--kubelet-config", metavar="FILE", help=(
+    "A KubeletConfiguration for real nodes: evictions, image clean-up, reservations. Default: DATA/kubelet.yaml."))]
 Output = Annotated[str, typer.Option("-o", "--output", help="table, json or yaml.")]
 
 
@@ -53,6 +55,7 @@ def up(
     image_map: Annotated[list[str] | None, typer.Option(
         "--image-map", metavar="PATTERN=IMAGE",
         help="On real nodes, run IMAGE where a manifest names one that matches (* and ?).")] = None,
+    kubelet_config: KubeletConfig = None,
     pull: Annotated[str | None, typer.Option(metavar="1s..3s", help="How long a node pulls an image.")] = None,
     start: Annotated[str | None, typer.Option(metavar="1s..3s", help="How long a container takes to start.")] = None,
     ready: Annotated[str | None, typer.Option(metavar="1s..3s", help="How long from started to ready.")] = None,
@@ -82,7 +85,7 @@ def up(
         wanted.insert(0, parse_pool(f"{DEFAULT_POOL}={node_count}", behaviour))
     run(Request(data, store, host, port, runtime, tuple(wanted), behaviour, tuple(files or ()), seed, node_count,
                 cluster_cidr, tuple(path.absolute() for path in images or ()), parse_image_map(image_map or ()),
-                dns_port, record), detach=detach)
+                kubelet_config.absolute() if kubelet_config else None, dns_port, record), detach=detach)
 
 
 @app.command()
@@ -229,6 +232,7 @@ def node_join(
     image_map: Annotated[list[str] | None, typer.Option(
         "--image-map", metavar="PATTERN=IMAGE",
         help="Run IMAGE where a manifest names one that matches (* and ?).")] = None,
+    kubelet_config: KubeletConfig = None,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Return once pods can run.")] = False,
 ) -> None:
     """Make this machine a node of a cluster elsewhere (Linux, root); later without options, as before."""
@@ -236,7 +240,8 @@ def node_join(
     from .node import join
     from .up import parse_image_map
     join(Request(DataDirectory(data_dir), server, token, ca_hash, name, tuple(path.absolute() for path in images or ()),
-                 parse_image_map(image_map or ())), detach=detach)
+                 parse_image_map(image_map or ()), kubelet_config.absolute() if kubelet_config else None),
+         detach=detach)
 
 
 @node.command("leave")

@@ -43,8 +43,8 @@ def check(request: Request) -> None:
         raise BadRequest(f"--store {request.store}: this version keeps a cluster in sqlite or memory")
     if request.runtime not in (SIMULATED, CONTAINERS):
         raise BadRequest(f"--runtime {request.runtime}: it is {SIMULATED} or {CONTAINERS}")
-    if request.runtime != CONTAINERS and (request.images or request.image_map):
-        raise BadRequest(f"--load-image and --image-map are for --runtime {CONTAINERS}")
+    if request.runtime != CONTAINERS and (request.images or request.image_map or request.kubelet_config):
+        raise BadRequest(f"--load-image, --image-map and --kubelet-config are for --runtime {CONTAINERS}")
     if request.runtime == CONTAINERS:
         check_extra()
     for archive in request.images:

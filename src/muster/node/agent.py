@@ -16,7 +16,7 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from ..api.errors import AlreadyExists, ApiError
+from ..api.errors import ApiError
 from ..api.objects import Key, Obj, at, name_of, namespace_of, uid_of
 from ..client.client import Client
 from ..client.mirror import Mirror
@@ -33,18 +33,19 @@ from .machines import Machine, Resident
 from .means import Reported
 from .network_namespace import Fabric, Unusable
 from .node_images import NodeImages
+from .node_settings import NodeSettings
 from .pod_access import PodAccess
 from .pod_files import unmount
 from .pod_groups import PodGroups
 from .pod_runner import PodRunner
 from .pod_tokens import PodTokens
 from .readings import Readings, Running
+from .registration import node, register
 from .reports import Found
 from .runtime_watch import RuntimeWatch
 
 log = logging.getLogger(__name__)
 
-LABEL = "muster.dev/runtime"
 RENEW_S = 30.0  # how often it is asked whose tokens are to be renewed
 STARTS_AT_ONCE = 4  # sandboxes and containers: as fast as thirty, and far better for each
 _WATCHED = ("configmaps", "secrets")
@@ -54,9 +55,10 @@ VOLUMES = "persistentvolumes"
 class Agent:
     def __init__(self, name: str, number: int, fabric: Fabric, containerd: Containerd, groups: PodGroups,
                  client: Client, mirror: Mirror, clock: Clock, tell: Callable[[Tell], None], *, folder: Path,
-                 replaced: Sequence[tuple[str, str]] = (), cluster_dns: str = "", domain: str = "cluster.local"):
+                 settings: NodeSettings, replaced: Sequence[tuple[str, str]] = (), cluster_dns: str = "",
+                 domain: str = "cluster.local"):
         self.name, self.number, self.fabric, self.containerd = name, number, fabric, containerd
-        self.groups = groups
+        self.groups, self.settings = groups, settings
         self.address = fabric.node_address(number)
         self.folder, self.domain, self._cluster_dns = folder, domain, cluster_dns
         self._client, self._mirror, self._clock, self._tell = client, mirror, clock, tell
@@ -102,7 +104,7 @@ class Agent:
     async def prepare(self, archives: Iterable[Path]) -> None:
         """The runtime answers and its images are there.  Raises Unusable."""
         try:
-            self.groups.prepare(host_facts.capacity(self.folder))
+            self.groups.prepare(self.settings.for_pods(host_facts.capacity(self.folder, self.settings.most_pods)))
         except OSError as error:
             raise Unusable(f"the control groups of {self.name} can not be made: {error}") from None
         self._runtime = self.images.runtime = await self.containerd.start()
@@ -115,7 +117,8 @@ class Agent:
 
     async def run(self) -> None:
         await self._mirror.synced()
-        await self._register()
+        await register(self._client, self._mirror, node(
+            self.name, self.address, self.fabric.pod_cidr(self.number), self.folder, self.settings, self._version))
         await self.watch.take_stock()
         await self.groups.remove_all_but({uid_of(pod) for pod in self.pods()})
         try:
@@ -152,41 +155,6 @@ class Agent:
             await self.runtime.call("RemovePodSandbox", pod_sandbox_id=id_)
         except RuntimeFailed as error:
             log.info("%s: sandbox %s: %s", self.name, id_, error)
-
-    async def _register(self) -> None:
-        """https://kubernetes.io/docs/concepts/architecture/nodes/#self-registration-of-nodes"""
-        node = self._node()
-        key = Key("nodes", "", self.name)
-        there = self._mirror.get(key)
-        if there is not None and at(there, "spec.podCIDR") != self.fabric.pod_cidr(self.number):
-            await self._client.delete(key, uid=uid_of(there))
-            there = None
-        if there is None:
-            try:
-                there = await self._client.create(node)
-            except AlreadyExists:
-                there = await self._client.get(key)
-        status_now = {**(there.get("status") or {}), **{
-            field: node["status"][field] for field in ("addresses", "capacity", "nodeInfo")}}
-        written = await self._client.set_status(key, uid_of(there), status_now)
-        await self._mirror.caught_up({"nodes": int(written["metadata"]["resourceVersion"])})
-
-    def _node(self) -> Obj:
-        labels = {"beta.kubernetes.io/arch": "amd64", "beta.kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64",
-                  "kubernetes.io/os": "linux", "kubernetes.io/hostname": self.name, LABEL: "containers"}
-        cidr = self.fabric.pod_cidr(self.number)
-        return {
-            "apiVersion": "v1", "kind": "Node",
-            "metadata": {"name": self.name, "labels": labels},
-            "spec": {"podCIDR": cidr, "podCIDRs": [cidr],
-                     "taints": [{"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}]},
-            "status": {
-                "addresses": [{"type": "InternalIP", "address": self.address},
-                              {"type": "Hostname", "address": self.name}],
-                "capacity": host_facts.capacity(self.folder),
-                "nodeInfo": host_facts.node_info(self._version),
-            },
-        }
 
     def _running(self) -> Iterator[Running]:
         for runner in self.runners.values():
@@ -268,7 +236,7 @@ class Agent:
 
     def node_status(self, machine: Machine, now: float) -> Obj:
         told = status.node_status(machine.node, self.address, (), now, machine.pressures)
-        return {**told, "images": self.images.listed()}
+        return {**told, "allocatable": self.settings.allocatable(told["capacity"]), "images": self.images.listed()}
 
     def _source_changed(self, change: Change) -> None:
         """A ConfigMap or Secret: the volumes made of it follow."""

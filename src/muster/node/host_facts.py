@@ -12,17 +12,16 @@ from ..api.objects import Obj
 from . import status
 
 REPORTED_DISK = "ephemeral-storage"
-MOST_PODS = 110
 
 
 def memory() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def capacity(folder: Path) -> dict[str, str]:
+def capacity(folder: Path, most_pods: int) -> dict[str, str]:
     """`folder`: on the node's disk."""
     disk = os.statvfs(folder)
-    return {"cpu": str(os.cpu_count() or 1), "memory": f"{memory() // 1024}Ki", "pods": str(MOST_PODS),
+    return {"cpu": str(os.cpu_count() or 1), "memory": f"{memory() // 1024}Ki", "pods": str(most_pods),
             REPORTED_DISK: f"{disk.f_blocks * disk.f_frsize // 1024}Ki"}
 
 

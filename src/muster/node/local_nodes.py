@@ -17,17 +17,19 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ..api.errors import BadRequest, NotFound
+from ..api.errors import ApiError, BadRequest, NotFound
 from ..api.logs import LogOptions
 from ..api.objects import Key, Obj
 from ..client.client import Client
 from ..client.mirror import Mirror
 from ..clock import Clock
 from ..control.plan import Tell
-from . import cgroups, network_namespace
+from ..server.bodies import decode
+from . import cgroups, network_namespace, node_settings
 from .agent import Agent
 from .containerd import Containerd, check_host, clean_up
 from .network_namespace import Fabric, Unusable
+from .node_settings import NodeSettings, read_settings
 from .pod_groups import PodGroups
 
 MOST_NODES = 50
@@ -43,6 +45,7 @@ class Wanted(NamedTuple):
     archives: Sequence[Path] = ()
     replaced: Sequence[tuple[str, str]] = ()  # images: pattern, and what takes its place
     cluster_dns: str = ""  # whom pods ask for names
+    kubelet_config: Path | None = None  # how nodes are kept; None: as the data directory says, if it does
 
 
 def tag_of(data: Path) -> str:
@@ -100,6 +103,7 @@ async def prepare_joined(data: Path, name: str, number: int, wanted: Wanted, cli
 
 async def _stand(data: Path, fabric: Fabric, numbers: Mapping[str, int], wanted: Wanted, client: Client, mirror: Mirror,
                  clock: Clock, tell: Callable[[Tell], None]) -> LocalNodes:
+    settings = _settings(wanted.kubelet_config or data / "kubelet.yaml", is_asked=wanted.kubelet_config is not None)
     before = _record(data)
     there = before.get("nodes", {})
     if before and (before.get("cidr") != fabric.cidr or not there.items() <= numbers.items()):
@@ -111,7 +115,8 @@ async def _stand(data: Path, fabric: Fabric, numbers: Mapping[str, int], wanted:
         agents = []
         for name, number in numbers.items():
             await network_namespace.build_node(fabric, name, number, numbers.values())
-            agents.append(_agent(data, fabric, name, number, wanted, client, mirror, clock, tell))
+            agents.append(_agent(data, fabric, name, number, wanted, settings, client, mirror, clock,
+                                 tell))
         await asyncio.gather(*(agent.prepare(wanted.archives) for agent in agents))
     except network_namespace.CommandFailed as error:
         await clean(data)
@@ -122,16 +127,29 @@ async def _stand(data: Path, fabric: Fabric, numbers: Mapping[str, int], wanted:
     return LocalNodes(fabric, agents, data, dropped, client)
 
 
-def _agent(data: Path, fabric: Fabric, name: str, number: int, wanted: Wanted, client: Client, mirror: Mirror,
-           clock: Clock, tell: Callable[[Tell], None]) -> Agent:
+def _settings(file: Path, *, is_asked: bool) -> NodeSettings:
+    """Raises Unusable."""
+    try:
+        told, _ = decode(file.read_bytes(), "yaml")
+        return read_settings(told)
+    except FileNotFoundError:
+        if not is_asked:
+            return node_settings.USUAL
+        raise Unusable(f"--kubelet-config {file}: no such file") from None
+    except (OSError, ApiError, ValueError) as error:
+        raise Unusable(f"{file}: {error}") from None
+
+
+def _agent(data: Path, fabric: Fabric, name: str, number: int, wanted: Wanted, settings: NodeSettings, client: Client,
+           mirror: Mirror, clock: Clock, tell: Callable[[Tell], None]) -> Agent:
     folder, state = data / "nodes" / name, STATE / fabric.tag / name
     folder.mkdir(mode=0o711, parents=True, exist_ok=True)
     mirrors = data / "registries"
-    groups = PodGroups(cgroups.here(), fabric.tag, name)
+    groups = PodGroups(cgroups.here(), fabric.tag, name, settings.pod_processes)
     containerd = Containerd(name, fabric.namespace_path(name), fabric.node_address(number), fabric.pod_cidr(number),
                             folder, state, mirrors if mirrors.is_dir() else None, adopt=groups.adopt)
     return Agent(name, number, fabric, containerd, groups, client, mirror, clock, tell, folder=folder,
-                 replaced=wanted.replaced, cluster_dns=wanted.cluster_dns)
+                 settings=settings, replaced=wanted.replaced, cluster_dns=wanted.cluster_dns)
 
 
 async def clean(data: Path) -> bool:
