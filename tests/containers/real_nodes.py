@@ -2,6 +2,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -83,6 +84,13 @@ class Nodes:
 
     def _said(self, *words):
         return subprocess.run([*self.within, *words], capture_output=True, text=True, check=True).stdout.splitlines()
+
+
+def kill(pid):
+    """At once, and waits until it is so."""
+    os.kill(pid, signal.SIGKILL)
+    while Path(f"/proc/{pid}").exists() and " Z " not in Path(f"/proc/{pid}/stat").read_text():
+        time.sleep(0.01)
 
 
 class Space:

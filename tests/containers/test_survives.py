@@ -1,15 +1,13 @@
 """Servers, runtimes and whole clusters that end: what was running goes on, no exit is lost, nothing is left behind."""
 import json
 import os
-import signal
 import socket
 import subprocess
-import time
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from real_nodes import WAITS, Nodes, Space, pod, shell
+from real_nodes import WAITS, Nodes, Space, kill, pod, shell
 
 
 @contextmanager
@@ -26,12 +24,6 @@ def own_cluster(tmp_path, busybox):
 def _tag(data):
     from muster.node.local_nodes import tag_of  # where the extra is missing, these tests are skipped
     return tag_of(data)
-
-
-def kill(pid):
-    os.kill(pid, signal.SIGKILL)
-    while Path(f"/proc/{pid}").exists() and " Z " not in Path(f"/proc/{pid}/stat").read_text():
-        time.sleep(0.01)
 
 
 def container_of(seen):

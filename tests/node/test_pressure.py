@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from muster.api.samples import Used
 from muster.node.machines import Machine
-from muster.node.pressure import Weighed, look, refusal
+from muster.node.pressure import Weighed, choose, feel, look, refusal
+from muster.node.thresholds import USUAL, Observed, read_thresholds
 
 NOON = 1_767_225_600.0
 MI = 2**20
@@ -81,6 +82,54 @@ def test_a_new_process_takes_pressure_up_where_it_stands():
 def test_whom_it_takes(asked, pressures, refused):
     found = refusal(asked.pod, pressures)
     assert (found.message if found else "") == (f"Pod was rejected: The node had condition: {refused}. " if refused else "")
+
+
+OBSERVED = {"memory.available": Observed(500 * MI, 1000 * MI), "allocatableMemory.available": Observed(500 * MI, 500 * MI),
+            "nodefs.available": Observed(500, 1000), "nodefs.inodesFree": Observed(500, 1000),
+            "imagefs.available": Observed(500, 1000), "imagefs.inodesFree": Observed(500, 1000), "pid.available": Observed(500, 1000)}
+LIMITS = (*USUAL, *read_thresholds({"pid.available": "100"}))
+
+
+@pytest.mark.parametrize(("signal", "left", "condition", "resource"), [
+    ("memory.available", 100 * MI - 1, "MemoryPressure", "memory"),
+    ("allocatableMemory.available", 100 * MI - 1, "MemoryPressure", "memory"),
+    ("nodefs.available", 99, "DiskPressure", "ephemeral-storage"),
+    ("nodefs.inodesFree", 49, "DiskPressure", "inodes"),
+    ("imagefs.available", 149, "DiskPressure", "ephemeral-storage"),
+    ("imagefs.inodesFree", 49, "DiskPressure", "inodes"),
+    ("pid.available", 99, "PIDPressure", "pids"),
+])
+def test_what_can_run_out(signal, left, condition, resource):
+    def felt(**less):
+        return feel("n1", LIMITS, OBSERVED | {name: Observed(amount, OBSERVED[name].capacity) for name, amount in less.items()}, {}, NOON)
+    enough = felt(**{signal: left + 1})
+    assert enough.pressures == {} and enough.short is None and enough.tells == []
+    short = felt(**{signal: left})
+    assert list(short.pressures) == [condition] and short.short.signal.name == signal
+    assert short.tells[-1] == ("Warning", "EvictionThresholdMet", f"Attempting to reclaim {resource}")
+    assert felt(**{signal: left, "memory.available": 0}).short.signal.name == "memory.available", "memory comes first"
+
+
+@pytest.mark.parametrize(("signal", "pods", "victim"), [
+    pytest.param("pid.available", {"few": (0, 5), "many": (0, 900)}, "many", id="most processes"),
+    pytest.param("pid.available", {"few": (-1, 5), "many": (0, 900)}, "few", id="the least important before that"),
+    pytest.param("nodefs.inodesFree", {"few": (0, 5), "many": (0, 900)}, "many", id="most inodes"),
+])
+def test_who_goes_for_what_nobody_requests(signal, pods, victim):
+    weighed = [pod(name, priority=priority)._replace(used={"app": Used(0, 0, 0, 0, count) if signal == "pid.available" else Used(0, 0, 0, count)})
+               for name, (priority, count) in pods.items()]
+    found = choose(feel("n1", LIMITS, OBSERVED | {signal: Observed(1, 1000)}, {}, NOON), weighed, NOON)
+    assert found.victim["metadata"]["name"] == victim
+    resource = "pids" if signal == "pid.available" else "inodes"
+    kept_back = "100" if signal == "pid.available" else "50"
+    assert found.verdict.message == f"The node was low on resource: {resource}. Threshold quantity: {kept_back}, available: 1. "
+
+
+def test_what_volumes_hold_counts_for_the_pod():
+    beside = pod("a", disk_mi=1)._replace(beside=Used(0, 0, 500 * MI))
+    found = choose(feel("n1", USUAL, {"nodefs.available": Observed(0, 1000 * MI)}, {}, NOON), [beside, pod("b", disk_mi=400)], NOON)
+    assert found.victim["metadata"]["name"] == "a"
+    assert found.verdict.message.endswith("Container app was using 1Mi, request is 0, has larger consumption of ephemeral-storage. ")
 
 
 @given(st.lists(st.tuples(st.integers(0, 400), st.integers(0, 300), st.integers(-1, 2)), max_size=15))

@@ -29,6 +29,7 @@ from .cri import configs
 from .cri.client import Runtime, RuntimeFailed
 from .dns_config import DnsConfig, dns_config, in_reach, parse
 from .fleet import Fleet
+from .housekeeping import Housekeeping
 from .machines import Machine, Resident
 from .means import Reported
 from .network_namespace import Fabric, Unusable
@@ -39,6 +40,7 @@ from .pod_files import unmount
 from .pod_groups import PodGroups
 from .pod_runner import PodRunner
 from .pod_tokens import PodTokens
+from .pressure_watch import PressureWatch
 from .readings import Readings, Running
 from .registration import node, register
 from .reports import Found
@@ -62,7 +64,7 @@ class Agent:
         self.address = fabric.node_address(number)
         self.folder, self.domain, self._cluster_dns = folder, domain, cluster_dns
         self._client, self._mirror, self._clock, self._tell = client, mirror, clock, tell
-        self.images = NodeImages(replaced)
+        self.images = NodeImages(replaced, lambda: self.fleet.report_soon(name))
         self.host_paths = volumes.HostPaths(folder)
         self.place = configs.Place(fabric.tag, name, self.host_paths.log / "pods", host_facts.memory(),
                                    folder / "seccomp", groups.cgroups.is_unified)
@@ -76,7 +78,8 @@ class Agent:
         self.is_over = False  # it begins nothing any more
         self.access = PodAccess(self, clock.fork(f"commands of {name}").getrandbits(32))
         self.watch = RuntimeWatch(self)
-        self.readings = Readings(groups.cgroups, groups.node, self._running, clock.now)
+        self.readings = Readings(groups.cgroups, groups.node, self.running, clock.now)
+        self.housekeeping, self.pressure_watch = Housekeeping(self), PressureWatch(self)
         self.tokens = PodTokens(client, clock.now, clock.fork(f"tokens of {name}"))
         self.fleet = Fleet(client, mirror, clock, tell, hosting=self)
         mirror.on_change(self._source_changed, [one for one in _WATCHED if one in mirror.resources])
@@ -98,6 +101,11 @@ class Agent:
 
     def tell(self, pod: Obj, type_: Literal["Normal", "Warning"], reason: str, message: str, path: str = "") -> None:
         self._tell(Tell(pod, type_, reason, message, path, self.name))
+
+    def tell_of_node(self, type_: Literal["Normal", "Warning"], reason: str, message: str) -> None:
+        there = self._mirror.get(Key("nodes", "", self.name))
+        if there is not None:
+            self._tell(Tell(there, type_, reason, message, host=self.name))
 
     # ------------------------------------------------------------------ its own life
 
@@ -128,6 +136,8 @@ class Agent:
                 group.create_task(self.watch.hear(), name=f"events of {self.name}")
                 group.create_task(self.watch.relist_for_ever(), name=f"relist of {self.name}")
                 group.create_task(self.readings.read_for_ever(), name=f"readings of {self.name}")
+                group.create_task(self.pressure_watch.run(), name=f"pressure on {self.name}")
+                group.create_task(self.housekeeping.run(), name=f"housekeeping of {self.name}")
                 group.create_task(self._renew_for_ever(), name=f"tokens of {self.name}")
         finally:
             self.is_over = True
@@ -156,7 +166,7 @@ class Agent:
         except RuntimeFailed as error:
             log.info("%s: sandbox %s: %s", self.name, id_, error)
 
-    def _running(self) -> Iterator[Running]:
+    def running(self) -> Iterator[Running]:
         for runner in self.runners.values():
             group = self.groups.of(runner.pod)
             for part, run in zip(runner.life.parts, runner.life.runs, strict=True):

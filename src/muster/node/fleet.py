@@ -42,6 +42,7 @@ log = logging.getLogger(__name__)
 
 IN_FLIGHT = 128
 LOOKS_AT_ONCE = 50  # before others of the event loop get their turn
+STATUS_S = 10.0  # a kubelet writes what changed of its node this often
 RETRY_S, LONGEST_RETRY_S = 1.0, 10.0  # a kubelet writes what is left to be written every 10 s
 
 _ASKING = ("deletionTimestamp", "deletionGracePeriodSeconds", "finalizers", "annotations")
@@ -98,6 +99,15 @@ class Fleet:
             now = self._clock.now()
             resident.life = change(resident.life, now + resident.machine.skew_s)
             self._look(resident, now)
+
+    def machine(self, name: str) -> Machine | None:
+        return self._machines.get(name)
+
+    def report_soon(self, name: str) -> None:
+        """Something that the node's status tells has changed."""
+        machine, soon = self._machines.get(name), self._clock.now() + STATUS_S
+        if machine is not None and machine.timers.get("report", math.inf) > soon:
+            self._agenda.set_timer(machine, "report", soon)
 
     def resident(self, key: Key) -> Resident | None:
         return self._residents.get(key)
@@ -282,19 +292,29 @@ class Fleet:
         if self._machines.get(machine.name) is not machine or is_failing(machine.node) or self._gauge is None:
             return
         found = self._gauge.look(machine, now)
+        self.press(machine, found)
+        if found.wake_at < math.inf:
+            self._agenda.set_timer(machine, "pressure", found.wake_at)
+
+    def press(self, machine: Machine, found: pressure.Outcome) -> None:
+        """What came of a look at what a node has left."""
         for one in found.tells:
             self._tell(Tell(machine.node, one.type, one.reason, one.message, host=machine.name))
         changed = list(found.pressures) != list(machine.pressures)
         machine.pressures = found.pressures
         if changed:
             self._heartbeats.report(machine)
-        if found.wake_at < math.inf:
-            self._agenda.set_timer(machine, "pressure", found.wake_at)
         if found.victim is not None and found.verdict is not None:
-            resident = machine.residents[Key("pods", namespace_of(found.victim), name_of(found.victim))]
-            assert resident.life is not None, "who uses something has a life"
-            self._take_over(resident, plan.evict(resident.pod, resident.life, self._host(machine), now + machine.skew_s,
-                                                 self._hosting.means(machine), found.verdict))
+            self.evict(found.victim, found.verdict)
+
+    def evict(self, pod: Obj, verdict: life.Verdict) -> None:
+        """Its node ends it; one that is not there any more needs no end."""
+        resident = self._residents.get(Key("pods", namespace_of(pod), name_of(pod)))
+        if resident is None or resident.uid != uid_of(pod) or resident.life is None:
+            return
+        machine, now = resident.machine, self._clock.now() + resident.machine.skew_s
+        self._take_over(resident, plan.evict(resident.pod, resident.life, self._host(machine), now,
+                                             self._hosting.means(machine), verdict))
 
     def _feel_soon(self, name: str) -> None:
         """Changes are looked at together, as often as a kubelet looks."""

@@ -16,8 +16,8 @@ class CommandFailed(Exception):
     """It did not do what it was told; the message is what it said."""
 
 
-async def run(*words: str, given: str | None = None, within_s: float = WITHIN_S) -> str:
-    """Its output.  Raises CommandFailed."""
+async def run(*words: str, given: str | None = None, within_s: float = WITHIN_S, may_fail: bool = False) -> str:
+    """Its output.  Raises CommandFailed; with `may_fail` only where there is none at all."""
     try:
         process = await asyncio.create_subprocess_exec(
             *words, stdin=asyncio.subprocess.PIPE if given is not None else asyncio.subprocess.DEVNULL,
@@ -31,7 +31,7 @@ async def run(*words: str, given: str | None = None, within_s: float = WITHIN_S)
         process.kill()
         await process.wait()
         raise CommandFailed(f"{' '.join(words)}: no end within {within_s:.0f} s") from None
-    if process.returncode:
+    if process.returncode and not (may_fail and out):
         raise CommandFailed(f"{' '.join(words)}: {said.decode(errors='replace').strip() or process.returncode}")
     return out.decode(errors="replace")
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import platform
 from pathlib import Path
+from typing import NamedTuple
 
 from ..api.objects import Obj
 from . import status
@@ -23,6 +24,34 @@ def capacity(folder: Path, most_pods: int) -> dict[str, str]:
     disk = os.statvfs(folder)
     return {"cpu": str(os.cpu_count() or 1), "memory": f"{memory() // 1024}Ki", "pods": str(most_pods),
             REPORTED_DISK: f"{disk.f_blocks * disk.f_frsize // 1024}Ki"}
+
+
+class Room(NamedTuple):
+    """What a file system has, in bytes and in inodes."""
+
+    available: int
+    capacity: int
+    free_inodes: int
+    inodes: int
+
+
+def room(folder: Path) -> Room:
+    disk = os.statvfs(folder)
+    return Room(disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize, disk.f_favail, disk.f_files)
+
+
+def free_memory() -> int:
+    """Bytes that could be had at once: also what of files can be dropped."""
+    found = {name: int(rest.split()[0]) * 1024 for name, _, rest in
+             (text.partition(":") for text in Path("/proc/meminfo").read_text().splitlines())}
+    return found["MemFree"] + found["Inactive(file)"]
+
+
+def process_room() -> tuple[int, int]:
+    """How many more processes (and threads) there can be, and how many in all."""
+    most = min(int(line("/proc/sys/kernel/pid_max") or 0), int(line("/proc/sys/kernel/threads-max") or 0))
+    there = int(line("/proc/loadavg").split()[3].rpartition("/")[2])
+    return most - there, most
 
 
 def node_info(runtime_version: str) -> Obj:

@@ -9,7 +9,7 @@ https://kubernetes.io/docs/concepts/containers/images/
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
@@ -19,7 +19,7 @@ from .images import full_name
 
 PULLS_AT_ONCE = 4
 PULL_WITHIN_S = 1800.0
-MOST_IMAGES = 50  # of a node's status, as upstream
+MOST_IMAGES, MOST_NAMES = 50, 5  # of a node's status, and of an image there, as upstream
 
 
 class Image(NamedTuple):
@@ -45,8 +45,10 @@ class Present(dict[str, float]):
 
 
 class NodeImages:
-    def __init__(self, replaced: Sequence[tuple[str, str]]):
+    def __init__(self, replaced: Sequence[tuple[str, str]], changed: Callable[[], None] = lambda: None):
+        """`changed` is called when others are listed than before."""
         self.runtime: Runtime | None = None
+        self._changed = changed
         self.present = Present(self)
         self._replaced = replaced
         self._known: dict[str, Image] = {}
@@ -90,8 +92,11 @@ class NodeImages:
             for name in (*one.repo_tags, *one.repo_digests, one.id):
                 self._known[name] = image
             if one.repo_tags or one.repo_digests:
-                names.append({"names": [*one.repo_digests, *one.repo_tags], "sizeBytes": one.size})
-        self._names = sorted(names, key=lambda one: one["sizeBytes"], reverse=True)[:MOST_IMAGES]
+                names.append({"names": [*one.repo_digests, *one.repo_tags][:MOST_NAMES], "sizeBytes": one.size})
+        listed = sorted(names, key=lambda one: (-one["sizeBytes"], one["names"]))[:MOST_IMAGES]
+        if listed != self._names:
+            self._names = listed
+            self._changed()
         self.present.clear()
         self.present.update(dict.fromkeys(self._known, 0.0))
 

@@ -34,6 +34,7 @@ from .life import (
 from .means import Means
 from .turn import MOST_STEPS, Host, Telling, Turn, succeeded
 
+EVICTION_GRACE_S = 1.0  # upstream's, where a hard threshold was met
 LATE_S = 1.0  # a step that comes later than this (the process slept, the node was away) counts from now
 
 DEADLINE_EXCEEDED = Verdict("DeadlineExceeded", "Pod was active on the node longer than the specified deadline")
@@ -64,7 +65,7 @@ def plan(pod: Obj, life: Life, host: Host, now: float, means: Means) -> Next:
 def evict(pod: Obj, life: Life, host: Host, now: float, means: Means, verdict: Verdict) -> Next:
     """The node ends the pod to get its room back: at once, for good, and the pod stays to tell why."""
     turn = Turn(pod, life, host, now, means)
-    stopping.fail(turn, verdict, "Warning")
+    stopping.fail(turn, verdict, "Warning", EVICTION_GRACE_S)
     turn.network(up=False)
     after = turn.life()
     return Next(after, pod_status.status_of(pod, after, host.address, now), turn.tells, {}, math.inf, False)

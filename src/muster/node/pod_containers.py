@@ -45,6 +45,10 @@ class PodContainers:
         runs = self.found.get(name)
         return runs[-1].id.removeprefix(SCHEME) if runs else None
 
+    def ids(self) -> dict[str, list[str]]:
+        """All that are there, also such as have ended."""
+        return {name: [one.id.removeprefix(SCHEME) for one in runs] for name, runs in self.found.items()}
+
     def spec_of(self, name: str) -> Obj:
         spec = self._runner.pod["spec"]
         return next(one for field in ("containers", "initContainers", "ephemeralContainers")
@@ -162,13 +166,25 @@ class PodContainers:
     async def _make_room(self, name: str, attempt: int) -> None:
         """Of a container's runs, the last one that ended is kept; of its logs, as many."""
         for one in [one for one in self.found.get(name, ()) if one.attempt <= attempt - KEPT_RUNS]:
-            self.found[name].remove(one)
-            id_ = one.id.removeprefix(SCHEME)
-            self._agent.containers.pop(id_, None)
-            self._exits.pop(id_, None)
-            with contextlib.suppress(RuntimeFailed):
-                await self._agent.runtime.call("RemoveContainer", container_id=id_)
-            self._runner.files.forget(name, one.attempt, id_)
+            await self._forget(name, one)
+
+    async def forget_ended(self, keep: int) -> None:
+        """Of each container's runs that have ended, the newest are kept."""
+        for name, runs in list(self.found.items()):
+            for one in [one for one in runs if one.ended is not None][:-keep or None]:
+                await self._forget(name, one)
+
+    async def _forget(self, name: str, one: Found) -> None:
+        """Also what it said."""
+        if one not in self.found.get(name, ()):
+            return  # somebody else was quicker
+        self.found[name].remove(one)
+        id_ = one.id.removeprefix(SCHEME)
+        self._agent.containers.pop(id_, None)
+        self._exits.pop(id_, None)
+        with contextlib.suppress(RuntimeFailed):
+            await self._agent.runtime.call("RemoveContainer", container_id=id_)
+        self._runner.files.forget(name, one.attempt, id_)
 
     # ------------------------------------------------------------------ how one ends
 

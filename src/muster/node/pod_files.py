@@ -29,6 +29,9 @@ class PodFiles:
         self.folder.mkdir(mode=0o755, parents=True, exist_ok=True)
         self.hosts.write_text(volumes.hosts_file(pod, address, configs.hostname_of(pod), domain))
 
+    def volume(self, name: str) -> Path:
+        return volumes.place_of(self.folder, name)
+
     def log(self, container: str, attempt: int) -> Path:
         return self.logs / configs.log_path(container, attempt)
 

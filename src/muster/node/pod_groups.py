@@ -20,7 +20,7 @@ from ..api import amounts, quantities
 from ..api.amounts import Amounts
 from ..api.kinds.quality_of_service import qos_class
 from ..api.objects import Obj, uid_of
-from .cgroups import LEAST_SHARES, MOST_SHARES, PERIOD_US, Cgroups, Limits
+from .cgroups import LEAST_SHARES, MOST_SHARES, PERIOD_US, Cgroups, GroupUse, Limits
 
 GUARANTEED, BURSTABLE, BEST_EFFORT = "Guaranteed", "Burstable", "BestEffort"
 LEAST_QUOTA_US = 1000
@@ -124,6 +124,13 @@ class PodGroups:
         self.cgroups.make(of_pods(self._tag, self._node), limits_of_all(allocatable))
         for quality in (BURSTABLE, BEST_EFFORT):
             self.cgroups.make(of_quality(self._tag, self._node, quality), Limits(cpu_shares=LEAST_SHARES))
+
+    def is_there(self, pod: Obj) -> bool:
+        return self.cgroups.use(self.of(pod)) is not None
+
+    def use_of_all(self) -> GroupUse | None:
+        """Of all pods together."""
+        return self.cgroups.use(of_pods(self._tag, self._node))
 
     def adopt(self, pid: int) -> None:
         """The node's runtime, and what it starts beside pods.  Where it can not be, pods run all the same."""

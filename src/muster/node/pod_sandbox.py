@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from . import reports, volumes
 from .cri import configs
 from .cri.client import RuntimeFailed
+from .pod_files import unmount
 from .pod_groups import NoGroup
 from .volumes import VolumeError
 
@@ -121,9 +122,10 @@ class PodSandbox:
         await self._remove(lost)
 
     async def take_down(self) -> None:
-        """The pod has ended; what it said and left stays until it is deleted."""
+        """The pod has ended: its volumes go, what it said stays until it is deleted."""
         if self.id:
             await self._agent.runtime.call("StopPodSandbox", pod_sandbox_id=self.id)
+        await unmount(self._runner.files.folder)
         await self._agent.groups.remove(self._runner.pod)
         self._runner.report(lambda life, now: reports.network_down(life))
 

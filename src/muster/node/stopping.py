@@ -18,12 +18,14 @@ from .turn import MOST_STEPS, Telling, Turn
 USUAL_GRACE_S = 30.0
 
 
-def fail(turn: Turn, verdict: Verdict, type_: Literal["Normal", "Warning"]) -> None:
+def fail(turn: Turn, verdict: Verdict, type_: Literal["Normal", "Warning"], grace_s: float = math.inf) -> None:
+    """`grace_s`: the longest that its containers get."""
     turn.moment = turn.now
     turn.verdict = verdict
     turn.tells.append(Telling(type_, *verdict))
     if turn.means.is_reported:
-        _wind_up(turn, turn.now + _grace_s(turn.pod))
+        turn.stops_by = min(turn.stops_by, turn.now + grace_s)
+        _wind_up(turn, min(turn.stops_by, turn.now + _grace_s(turn.pod)))
         return
     _tell_stopping(turn)
     _stop_running(turn, KILLED)
@@ -33,7 +35,7 @@ def fail(turn: Turn, verdict: Verdict, type_: Literal["Normal", "Warning"]) -> N
 def give_up(turn: Turn) -> None:
     """It has failed as a whole, or somebody else has called it so: what still runs is stopped."""
     if turn.means.is_reported:
-        _wind_up(turn, turn.now + _grace_s(turn.pod))
+        _wind_up(turn, min(turn.stops_by, turn.now + _grace_s(turn.pod)))
         return
     _tell_stopping(turn)
     _stop_running(turn)

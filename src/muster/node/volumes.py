@@ -75,7 +75,7 @@ async def set_up(pod: Obj, folder: Path, sources: Sources, host: HostPaths) -> N
     """Makes every volume of the pod.  Raises VolumeError for what is missing; may be called again."""
     for volume in pod["spec"].get("volumes") or ():
         if (asked := volume.get("emptyDir")) is not None:
-            await _empty(_place(folder, volume["name"]), asked, pod)
+            await _empty(place_of(folder, volume["name"]), asked, pod)
         elif (asked := volume.get("hostPath")) is not None:
             _on_host(volume["name"], asked, host)
         elif is_written(volume):
@@ -97,7 +97,7 @@ def refresh(pod: Obj, volume: Obj, folder: Path, sources: Sources) -> None:
         files = _files(pod, volume, sources)
     except ConfigError as error:
         raise VolumeError(f'MountVolume.SetUp failed for volume "{volume["name"]}" : {error}') from None
-    write(_place(folder, volume["name"]), files, at(pod, "spec.securityContext.fsGroup"))
+    write(place_of(folder, volume["name"]), files, at(pod, "spec.securityContext.fsGroup"))
 
 
 def tear_down(folder: Path) -> list[str]:
@@ -136,7 +136,7 @@ def source_of(pod: Obj, volume: Obj, folder: Path, lookup: Lookup, host: HostPat
         return host.real(asked["path"]), False
     if (claimed := volume.get("persistentVolumeClaim")) is not None:
         return _claimed(pod, claimed, lookup, host), bool(claimed.get("readOnly"))
-    return _place(folder, volume["name"]), False
+    return place_of(folder, volume["name"]), False
 
 
 def _claimed(pod: Obj, claimed: Obj, lookup: Lookup, host: HostPaths) -> Path:
@@ -180,7 +180,7 @@ async def discard(volume: Obj, node: str, host: HostPaths) -> None:
         await run("rm", "-rf", "--", str(place), within_s=REMOVED_WITHIN_S)
 
 
-def _place(folder: Path, name: str) -> Path:
+def place_of(folder: Path, name: str) -> Path:
     return folder / "volumes" / name
 
 
