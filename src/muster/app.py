@@ -63,6 +63,7 @@ from .controllers.root_certificate import root_certificate
 from .controllers.token_secrets import token_secrets
 from .first_roles import first_roles
 from .node.fleet import Fleet
+from .node.machines import is_simulated
 from .node.meter import FleetMeter
 from .node.meters import Meters
 from .scheduler.controller import scheduler
@@ -81,7 +82,8 @@ class Cluster:
 
     def __init__(self, store: Store, clock: Clock, *, ca_certificate: str = "",
                  sign: Sign | None = None, signing_key: SigningKey | None = None,
-                 make_fleet: Callable[..., Fleet] = Fleet, clients: Callable[[Registry, str], Client] = LocalClient):
+                 make_fleet: Callable[..., Fleet] = Fleet, simulates: Callable[[Obj], bool] = is_simulated,
+                 clients: Callable[[Registry, str], Client] = LocalClient):
         self.clock = clock
         self._clients, self._ca_certificate, self._sign = clients, ca_certificate, sign
         self._at_work: dict[str, asyncio.Task[None]] = {}  # the controllers
@@ -91,13 +93,13 @@ class Cluster:
         self.schema = Schema.load()
         self.registry = Registry(store, self.kinds, self.schema, clock, signing_key=signing_key)
         self.mirror = Mirror(self.client("system:muster"), [kind.resource for kind in self.kinds.stored()])
-        simulated = FleetMeter(self.mirror, clock, self.kinds)
+        simulated = FleetMeter(self.mirror, clock, self.kinds, simulates)
         self.meter = Meters(simulated)
         self._recorders: list[Recorder] = []
         self.runtimes = [self._runtime(controller) for controller in self._controllers()]
         self.tell_as_kubelet = self._recorder("kubelet", KUBELET_BACKLOG)
         self.fleet = make_fleet(self.client("system:node"), self.mirror, clock, tell=self.tell_as_kubelet,
-                                meter=simulated)
+                                simulates=simulates, meter=simulated)
 
     def client(self, user: str) -> Client:
         return self._clients(self.registry, user)

@@ -11,7 +11,7 @@ https://kubernetes.io/docs/tasks/debug/debug-cluster/resource-metrics-pipeline/
 """
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from ..api.kinds.catalogue import Kinds
 from ..api.objects import Key, Obj, annotations_of, controller_of, from_time, is_true, labels_of, uid_of
@@ -29,14 +29,14 @@ POOLS = "nodepools.muster.dev"
 
 
 class FleetMeter:
-    def __init__(self, mirror: Mirror, clock: Clock, kinds: Kinds):
-        self._mirror, self._clock, self._kinds = mirror, clock, kinds
+    def __init__(self, mirror: Mirror, clock: Clock, kinds: Kinds, simulates: Callable[[Obj], bool] = is_simulated):
+        self._mirror, self._clock, self._kinds, self._simulates = mirror, clock, kinds, simulates
         self._ready: dict[str, int] = {}  # owner's uid -> how many of its pods are ready
         mirror.on_change(self._count, ["pods"])
 
     def pod(self, pod: Obj) -> PodSample | None:
         node = self._mirror.get(Key("nodes", "", pod["spec"].get("nodeName", "")))
-        if node is None or not is_simulated(node) or is_failing(node):
+        if node is None or not self._simulates(node) or is_failing(node):
             return None
         at = usage.window_at(self._clock.now() + clock_skew_s(node))
         began = dict(running_in(pod))
@@ -50,7 +50,7 @@ class FleetMeter:
     def node(self, node: Obj) -> NodeSample | None:
         at = usage.window_at(self._clock.now() + clock_skew_s(node))
         capacity = (node.get("status") or {}).get("capacity")
-        if not capacity or not is_simulated(node) or is_failing(node):
+        if not capacity or not self._simulates(node) or is_failing(node):
             return None
         if from_time(node["metadata"]["creationTimestamp"]) + clock_skew_s(node) + FRESH_S > at:
             return None

@@ -1,6 +1,7 @@
 """What a cluster held at one moment: `kubectl get ... -o yaml`, read from a file or asked of the cluster itself.
 
-    kubectl get nodes,pods,ds,deploy,sts,rs,controllerrevisions,pdb,priorityclasses,events -A -o yaml > snapshot.yaml
+    kubectl get nodes,pods,ds,deploy,sts,rs,controllerrevisions,hpa,pdb,priorityclasses,events -A -o yaml > now.yaml
+    kubectl get podmetrics -A -o yaml > used.yaml      what autoscalers go by (used.py)
 
 Objects with a uid were recorded and are taken up as they were: status, uid, node and all.  Objects without one are
 manifests, which are applied.  What is not there, and what is assumed instead, is in `missing.py`.
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import orjson
 import yaml
 
 from ..api.errors import ApiError, BadRequest
@@ -21,12 +23,15 @@ from ..api.schema import Schema
 from ..client.kubeconfig import Kubeconfig, read_kubeconfig
 from ..client.remote import RemoteClient
 from ..manifests import Manifest, check, read_manifests
+from .used import is_metrics
 
 # What is asked of a live cluster.  Nothing else is, and nothing is written.
 ASKED = ("namespaces", "nodes", "pods", "daemonsets.apps", "deployments.apps", "replicasets.apps", "statefulsets.apps",
-         "controllerrevisions.apps", "jobs.batch", "priorityclasses.scheduling.k8s.io", "poddisruptionbudgets.policy",
-         "serviceaccounts", "storageclasses.storage.k8s.io", "persistentvolumes", "persistentvolumeclaims",
-         "runtimeclasses.node.k8s.io", "events")
+         "controllerrevisions.apps", "jobs.batch", "horizontalpodautoscalers.autoscaling",
+         "priorityclasses.scheduling.k8s.io", "poddisruptionbudgets.policy", "serviceaccounts",
+         "storageclasses.storage.k8s.io", "persistentvolumes", "persistentvolumeclaims", "runtimeclasses.node.k8s.io",
+         "events")
+POD_METRICS = "/apis/metrics.k8s.io/v1beta1/pods"
 # Objects that would be at work by themselves, or say what a rehearsal works out.
 LEFT_OUT = {"Lease", "Endpoints", "EndpointSlice", "NodePool"}
 
@@ -36,6 +41,7 @@ class Snapshot:
     recorded: Sequence[Obj]  # with uid and status
     manifests: Sequence[Manifest] = ()  # to be applied
     events: Sequence[Obj] = ()
+    metrics: Sequence[Obj] = ()  # PodMetrics
     notes: Sequence[str] = ()
 
     def of_kind(self, kind: str) -> list[Obj]:
@@ -51,6 +57,7 @@ def read(paths: Sequence[Path], kinds: Kinds, schema: Schema) -> Snapshot:
     recorded: list[Obj] = []
     events: list[Obj] = []
     manifests: list[Manifest] = []
+    metrics: list[Obj] = []
     notes: list[str] = []
     unknown: dict[str, int] = {}
     for path in paths:
@@ -62,7 +69,9 @@ def read(paths: Sequence[Path], kinds: Kinds, schema: Schema) -> Snapshot:
         for one in documents:
             obj = one.value
             kind = kinds.named(obj["apiVersion"], obj["kind"])
-            if not uid_of(obj):
+            if is_metrics(obj):
+                metrics.append(obj)
+            elif not uid_of(obj):
                 check(one, kinds, schema)
                 manifests.append(one)
             elif kind is None:
@@ -78,7 +87,7 @@ def read(paths: Sequence[Path], kinds: Kinds, schema: Schema) -> Snapshot:
                 recorded.append(read_as)
     for word, count in sorted(unknown.items()):
         notes.append(f"{count} objects of kind {word} are left out: it is not simulated here")
-    return Snapshot(_without_twins(recorded, notes), manifests, events, notes)
+    return Snapshot(_without_twins(recorded, notes), manifests, events, metrics, notes)
 
 
 def _without_twins(recorded: Sequence[Obj], notes: list[str]) -> list[Obj]:
@@ -130,6 +139,17 @@ async def _asked(config: Kubeconfig, path: Path, notes: list[str]) -> list[Obj]:
                 if resource in ("nodes", "pods"):
                     raise BadRequest(f"--on {path}: {resource} can not be listed: {error}") from None
                 notes.append(f"{resource} of the cluster are left out: {error}")
+        if any(one["kind"] == "HorizontalPodAutoscaler" for one in found):
+            found += await _measured(client)
     finally:
         await client.close()
     return found
+
+
+async def _measured(client: RemoteClient) -> list[Obj]:
+    """What its pods use, where it serves that."""
+    status, _, body = await client.request("GET", POD_METRICS)
+    if status != 200:
+        return []
+    items: list[Obj] = orjson.loads(body).get("items") or []
+    return [{"apiVersion": "metrics.k8s.io/v1beta1", "kind": "PodMetrics", **one} for one in items]

@@ -31,6 +31,7 @@ from .missing import completed
 from .nodes import described, identified, lease_of
 from .options import MEASURED, Options
 from .snapshot import Snapshot, read
+from .used import with_usage
 from .world import State, World, at_work, played
 
 USUAL_START = 1_767_225_600.0  # 2026-01-01T00:00:00Z, unless a snapshot is younger
@@ -55,6 +56,8 @@ def prepare(options: Options) -> Stage:
     snapshot = read(options.on, kinds, schema)
     behaviour = _behaviour(options, snapshot)
     recorded, assumed = completed(snapshot)
+    recorded = with_usage(recorded, [one.value for one in (*snapshot.manifests, *manifests)], snapshot.metrics, kinds,
+                          assumed)
     if not options.pools and not any(one["kind"] == "Node" for one in (
             *recorded, *(manifest.value for manifest in snapshot.manifests))):
         raise BadRequest(f"--on {', '.join(map(str, options.on))}: there are no nodes in it; add `kubectl get nodes` "

@@ -87,8 +87,8 @@ class World(Cluster):
         self.writers = Writers(clock.now)
         self.told: list[Callable[[Tell], None]] = []  # who hears of events
         self._writes_events = events
-        super().__init__(store, clock, make_fleet=partial(
-            Fleet, usual=behaviour, simulates=_every_node, heartbeats=False))
+        super().__init__(store, clock, simulates=_every_node,
+                         make_fleet=partial(Fleet, usual=behaviour, heartbeats=False))
         self.store: MemoryStore = store
 
     def client(self, user: str) -> LocalClient:
