@@ -61,6 +61,9 @@ class Prober:
             if not answer.passed:
                 self._runner.tell("Warning", "Unhealthy", f"{kind.capitalize()} probe failed: {answer.said}",
                                   self._place)
+            elif answer.is_warning:
+                self._runner.tell("Warning", "ProbeWarning", f"{kind.capitalize()} probe warning: {answer.said}",
+                                  self._place)
             if self._draws_conclusion(kind, probe, passed, failed):
                 return
             await asyncio.sleep(period_s)

@@ -94,7 +94,7 @@ class Runtime:
         try:
             return await call(request, timeout=within_s, metadata=metadata)
         except grpc.aio.AioRpcError as error:
-            raise _failed(error) from None
+            raise failed(error) from None
 
     async def events(self, *filters: str) -> AsyncIterator[tuple[str, str]]:
         """(topic, id of the container) of what happens from now on.  Ends with RuntimeFailed."""
@@ -105,7 +105,7 @@ class Runtime:
             async for envelope in call(method.request(filters=filters)):
                 yield envelope.topic, _subject(envelope)
         except grpc.aio.AioRpcError as error:
-            raise _failed(error) from None
+            raise failed(error) from None
         raise RuntimeFailed("Unavailable", "the stream of events ended")
 
 
@@ -119,7 +119,8 @@ def _subject(envelope: Any) -> str:
     return ""
 
 
-def _failed(error: grpc.aio.AioRpcError) -> RuntimeFailed:
+def failed(error: grpc.aio.AioRpcError) -> RuntimeFailed:
+    """In the words in which gRPC's own errors are shown."""
     code = "".join(word.capitalize() for word in error.code().name.split("_"))
     return RuntimeFailed(code, error.details() or "")
 
