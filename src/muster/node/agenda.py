@@ -40,6 +40,7 @@ class Agenda:
         self._to_write: deque[tuple[Write, Any]] = deque()
         self._writers = 0
         self._stirred = asyncio.Event()
+        self._alarm: tuple[float, asyncio.TimerHandle] | None = None  # stirs when the first timer is due
         self._rests_until = -math.inf  # while the loop rests: when it would look around by itself
 
     def set_timer(self, subject: Subject, what: str, when: float) -> None:
@@ -90,12 +91,24 @@ class Agenda:
         self._stirred.clear()
 
     async def rest(self) -> None:
-        alarm = None
-        if self._timers and not self._stirred.is_set():
-            wait_s = max(0.0, self._timers[0][0] - self._clock.now())
-            alarm = asyncio.get_running_loop().call_later(wait_s, self._stirred.set)
-        self._rests_until = self._timers[0][0] if self._timers else math.inf
+        due = self._timers[0][0] if self._timers else math.inf
+        if not self._stirred.is_set():
+            self._set_alarm(due)
+        self._rests_until = due
         await self._stirred.wait()
         self._rests_until = -math.inf
-        if alarm is not None:
-            alarm.cancel()
+
+    def _set_alarm(self, due: float) -> None:
+        """One that is set for that moment already will do."""
+        if self._alarm is not None:
+            if self._alarm[0] == due:
+                return
+            self._alarm[1].cancel()
+            self._alarm = None
+        if due < math.inf:
+            wait_s = max(0.0, due - self._clock.now())
+            self._alarm = due, asyncio.get_running_loop().call_later(wait_s, self._ring)
+
+    def _ring(self) -> None:
+        self._alarm = None
+        self._stirred.set()

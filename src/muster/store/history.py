@@ -141,7 +141,7 @@ class Lane:
         self.floor = floor  # the last change here that is forgotten: whoever has seen it misses nothing
         self._keep = keep
         self._kept: list[Change] = []
-        self._advanced = asyncio.Event()
+        self._followers: list[asyncio.Future[None]] = []  # who have seen everything, and wait for more
 
     def snapshots(self) -> list[Snapshot]:
         """What is there now, in key order."""
@@ -172,8 +172,10 @@ class Lane:
         self.forget(self._kept[-self._keep - 1].revision)
 
     def wake(self) -> None:
-        self._advanced.set()
-        self._advanced = asyncio.Event()
+        followers, self._followers = self._followers, []
+        for one in followers:
+            if not one.done():  # or it was cancelled
+                one.set_result(None)
 
     def forget(self, revision: int) -> None:
         """Drops the changes up to `revision`; what is there now stays."""
@@ -194,15 +196,27 @@ class Lane:
     async def follow(self, after: int) -> AsyncIterator[Sequence[Change]]:
         """Every change after `after`, in batches, for ever.  Raises Gone when the reader fell too far behind."""
         while True:
-            advanced = self._advanced  # taken before looking: none is missed
             if batch := self.since(after, BATCH):
                 after = batch[-1].revision
                 yield batch
             else:
-                await advanced.wait()
+                await self._more()
+
+    async def _more(self) -> None:
+        more = asyncio.get_running_loop().create_future()
+        self._followers.append(more)
+        try:
+            await more
+        except asyncio.CancelledError:
+            if more in self._followers:
+                self._followers.remove(more)
+            raise
 
     def _index_after(self, revision: int) -> int:
-        return bisect_right(self._kept, revision, key=_revision)
+        kept = self._kept
+        if len(kept) > 1 and kept[-2].revision <= revision < kept[-1].revision:
+            return len(kept) - 1  # of one who keeps up
+        return bisect_right(kept, revision, key=_revision)
 
 
 def _revision(change: Change) -> int:
