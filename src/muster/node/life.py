@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from ..api.objects import Obj, controller_of, from_time, is_true, to_time, uid_of
@@ -111,8 +110,7 @@ class Verdict(NamedTuple):
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Life:
+class Life(NamedTuple):
     uid: str
     since: float  # status.startTime
     address: str  # of the pod
@@ -197,7 +195,7 @@ def put_off(life: Life, by_s: float) -> Life:
     runs = tuple(run._replace(until=run.until + by_s, started_at=run.started_at + by_s, ready_at=run.ready_at + by_s,
                               exit_at=run.exit_at + by_s, pull_began=run.pull_began + by_s,
                               restarted_at=run.restarted_at + by_s) for run in life.runs)
-    return replace(life, runs=runs, stops_by=life.stops_by + by_s, stops_at=later(life.stops_at),
+    return life._replace(runs=runs, stops_by=life.stops_by + by_s, stops_at=later(life.stops_at),
                    gone_at=later(life.gone_at))
 
 

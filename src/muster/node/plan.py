@@ -13,7 +13,7 @@ https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..api.objects import Obj, is_deleting
 from . import pod_status, pulling, running, stopping
@@ -40,8 +40,7 @@ LATE_S = 1.0  # a step that comes later than this (the process slept, the node w
 DEADLINE_EXCEEDED = Verdict("DeadlineExceeded", "Pod was active on the node longer than the specified deadline")
 
 
-@dataclass(frozen=True, slots=True)
-class Next:
+class Next(NamedTuple):
     life: Life
     status: Obj | None  # as it should read now; None: nothing to say yet
     tells: list[Telling]
@@ -101,20 +100,24 @@ def _wake_at(turn: Turn) -> float:
     if turn.stops_at is not None:
         last = turn.gone_at if turn.gone_at is not None else turn.stops_at
         return last if last > turn.now else math.inf
-    if turn.verdict is not None or all(run.stage == DONE for run in turn.runs):
+    if turn.verdict is not None:
         return math.inf
-    busy = turn.is_busy()
-    wake = min((run.until for run in turn.runs if not (busy and _needs_worker(run))), default=math.inf)
+    busy, is_done, wake = turn.is_busy(), True, math.inf
+    for run in turn.runs:
+        is_done = is_done and run.stage == DONE
+        if run.until < wake and not (busy and _needs_worker(run)):
+            wake = run.until
+    if is_done:
+        return math.inf
     return wake if turn.is_over() else min(wake, turn.deadline)
 
 
 def _next_due(turn: Turn) -> int | None:
     """The run whose stage ends first, of those that end by now."""
-    busy = turn.is_busy() or not turn.means.has_network(turn.sandbox)
     found, earliest = None, turn.now
     for place, run in enumerate(turn.runs):
         due = run.until < earliest or (run.until == earliest and found is None)
-        if due and not (busy and _needs_worker(run)):
+        if due and not (_needs_worker(run) and (turn.is_busy() or not turn.means.has_network(turn.sandbox))):
             found, earliest = place, run.until
     return found
 

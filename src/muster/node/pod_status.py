@@ -19,6 +19,8 @@ NEVER_FOUND: Obj = {
     "message": "The container could not be located when the pod was terminated",
 }
 EVICTED, DISRUPTED = "Evicted", "DisruptionTarget"
+_FIELDS = {INIT: "initContainerStatuses", SIDECAR: "initContainerStatuses", APP: "containerStatuses",
+           EPHEMERAL: "ephemeralContainerStatuses"}  # in the order in which a life has its parts
 _OURS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
 
 
@@ -34,13 +36,9 @@ def status_of(pod: Obj, life: Life, host_address: str, now: float) -> Obj:
     # A pod that is over stays over, whoever said so.
     phase = old["phase"] if old.get("phase") in PHASE_OVER else phase_of(pod, life, now)
     status: Obj = {"conditions": _conditions(pod, life, phase, old, now)}
-    pairs = list(zip(life.parts, life.runs, strict=True))
     creating = "PodInitializing" if life.parts[0].role in (INIT, SIDECAR) else "ContainerCreating"
-    for field, roles in (("initContainerStatuses", (INIT, SIDECAR)), ("containerStatuses", (APP,)),
-                         ("ephemeralContainerStatuses", (EPHEMERAL,))):
-        told = [_container_status(part, run, life.uid, creating, now) for part, run in pairs if part.role in roles]
-        if told:
-            status[field] = told
+    for part, run in zip(life.parts, life.runs, strict=True):
+        status.setdefault(_FIELDS[part.role], []).append(_container_status(part, run, life.uid, creating, now))
     status["hostIP"] = host_address
     status["hostIPs"] = [{"ip": host_address}]
     status["phase"] = phase
@@ -72,26 +70,26 @@ def phase_of(pod: Obj, life: Life, now: float) -> str:
         return "Running" if any(run.stage == RUNNING for run in life.runs) else "Failed"
     policy = pod["spec"].get("restartPolicy") or "Always"
     ended_for_good = life.gone_at is not None
-    apps = []
+    apps, something_runs = [], False
     for part, run in zip(life.parts, life.runs, strict=True):
         if part.role == APP:
             apps.append(run)
+            something_runs = something_runs or run.stage == RUNNING
         elif part.role == INIT and not _is_complete(run):
             if run.stage == DONE and (policy == "Never" or ended_for_good):
                 return "Failed"
             if not ended_for_good:
                 return "Pending"
-        elif (part.role == SIDECAR and not run.is_started(now) and run.restarts == 0 and run.ended is None
-              and not ended_for_good):
+        elif part.role == SIDECAR:
+            if not run.is_started(now) and run.restarts == 0 and run.ended is None and not ended_for_good:
+                return "Pending"
+            something_runs = something_runs or run.stage == RUNNING
+    for run in apps:
+        if run.stage != RUNNING and run.ended is None:
             return "Pending"
-    if any(run.stage != RUNNING and run.ended is None for run in apps):
-        return "Pending"
-    if any(run.stage == RUNNING for part, run in zip(life.parts, life.runs, strict=True)
-           if part.role in (APP, SIDECAR)):
+    if something_runs:
         return "Running"
-    if ended_for_good:
-        return "Succeeded" if all(_is_complete(run) for run in apps) else "Failed"
-    if policy == "Always" or any(run.stage != DONE for run in apps):
+    if not ended_for_good and (policy == "Always" or any(run.stage != DONE for run in apps)):
         return "Running"
     return "Succeeded" if all(_is_complete(run) for run in apps) else "Failed"
 
@@ -143,9 +141,12 @@ def _conditions(pod: Obj, life: Life, phase: str, old: Obj, now: float) -> list[
 
 
 def _condition(known: dict[str, Obj], type_: str, found: tuple[str, str, str], stamp: str) -> Obj:
+    """What says the same as before stays the very same, so that a write is quick to compare."""
     status, reason, message = found
     old = known.get(type_)
     if old is not None and old.get("status") == status:
+        if old.get("reason", "") == reason and old.get("message", "") == message and "lastTransitionTime" in old:
+            return old
         stamp = old.get("lastTransitionTime") or stamp
     condition: Obj = {"lastProbeTime": None, "lastTransitionTime": stamp}
     if message:

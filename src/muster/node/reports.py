@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 from ..api.objects import Obj
@@ -52,16 +51,16 @@ class Found(NamedTuple):
 
 
 def network_up(life: Life, address: str) -> Life:
-    return replace(life, sandbox=True, address=address)
+    return life._replace(sandbox=True, address=address)
 
 
 def network_down(life: Life) -> Life:
-    return replace(life, sandbox=False)
+    return life._replace(sandbox=False)
 
 
 def gone(life: Life, now: float) -> Life:
     """Nothing is left of the pod on its node."""
-    return replace(life, sandbox=False, gone_at=now)
+    return life._replace(sandbox=False, gone_at=now)
 
 
 def pulled(life: Life, place: int, now: float, took: float, size: int, image_id: str) -> Life:
@@ -132,7 +131,7 @@ def unhealthy(life: Life, place: int, now: float, grace_s: float) -> Life:
 
 
 def _with(life: Life, place: int, run: Run) -> Life:
-    return replace(life, runs=life.runs[:place] + (run,) + life.runs[place + 1:])
+    return life._replace(runs=life.runs[:place] + (run,) + life.runs[place + 1:])
 
 
 # ------------------------------------------------------------------ a pod that was here before
@@ -141,7 +140,7 @@ def _with(life: Life, place: int, run: Run) -> Life:
 def taken_over(life: Life, found: Mapping[str, Sequence[Found]], address: str | None, now: float) -> Life:
     """`life`: from the status; `found`: by name, the oldest first; `address`: of its network, None: it has none."""
     runs = tuple(_taken_over(life, place, found.get(part.name, ()), now) for place, part in enumerate(life.parts))
-    return replace(life, runs=runs, sandbox=address is not None, address=address or life.address)
+    return life._replace(runs=runs, sandbox=address is not None, address=address or life.address)
 
 
 def _taken_over(life: Life, place: int, found: Sequence[Found], now: float) -> Run:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Literal, NamedTuple
 
 from ..api.objects import Obj
@@ -56,7 +55,7 @@ class Turn:
 
     def life(self) -> Life:
         """The pod's life, as the turn leaves it."""
-        return replace(self.before, parts=self.parts, runs=tuple(self.runs), sandbox=self.sandbox, verdict=self.verdict,
+        return self.before._replace(parts=self.parts, runs=tuple(self.runs), sandbox=self.sandbox, verdict=self.verdict,
                        stops_by=self.stops_by, stops_at=self.stops_at, gone_at=self.gone_at)
 
     def is_busy(self) -> bool:
@@ -65,12 +64,14 @@ class Turn:
 
     def is_over(self) -> bool:
         """Has every container ended for good?"""
-        policy = self.pod["spec"].get("restartPolicy")
+        has_apps, all_done = False, True
         for part, run in zip(self.parts, self.runs, strict=True):
-            if part.role == INIT and run.stage == DONE and not succeeded(run) and policy == "Never":
+            if part.role == APP:
+                has_apps, all_done = True, all_done and run.stage == DONE
+            elif part.role == INIT and run.stage == DONE and not succeeded(run) \
+                    and self.pod["spec"].get("restartPolicy") == "Never":
                 return True
-        apps = [run for part, run in zip(self.parts, self.runs, strict=True) if part.role == APP]
-        return bool(apps) and all(run.stage == DONE for run in apps)
+        return has_apps and all_done
 
     def network(self, up: bool) -> None:
         """A simulated pod's network is there when it is needed; a real one's, when that is reported."""
