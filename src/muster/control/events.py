@@ -105,7 +105,7 @@ class Correlator:
     def record(self, tell: Tell, now: float) -> Record | None:
         """What to write for this; None where so much was said about the object that it is dropped."""
         about = reference_to(tell)
-        kind = (*_identity(about), about.get("fieldPath"), tell.type, tell.reason)
+        kind = (*_identity(tell), tell.field_path, tell.type, tell.reason)
         message = shortened(tell.message)
         if self._are_many(kind, message, now):
             key: Hashable = kind
@@ -113,7 +113,7 @@ class Correlator:
         else:
             key = (*kind, message)
         record = self._again(key, message, now) or self._new(key, about, tell, message, now)
-        return record if self._may_speak(_identity(about), now) else None
+        return record if self.may_speak(tell, now) else None
 
     def rename(self, event: Obj, now: float) -> Obj:
         """The same event under another name, where its name was taken."""
@@ -170,11 +170,15 @@ class Correlator:
         self._stamp = max(self._stamp + 1000, int(now * 1e6) * 1000 + self._salt)
         return f"{stem}.{self._stamp:x}"
 
-    def _may_speak(self, about: Hashable, now: float) -> bool:
-        bucket = self._buckets.get(about) or _Bucket(BURST, now)
+    def may_speak(self, tell: Tell, now: float) -> bool:
+        """Whether so little was said about the object that this may be; to ask is to say it."""
+        about = _identity(tell)
+        bucket = self._buckets.get(about)
+        if bucket is None:
+            bucket = _Bucket(BURST, now)
+            self._buckets.put(about, bucket)
         bucket.left = min(BURST, bucket.left + max(0.0, now - bucket.at) / REFILL_S)
         bucket.at = now
-        self._buckets.put(about, bucket)
         if bucket.left < 1:
             return False
         bucket.left -= 1
@@ -191,8 +195,10 @@ def reference_to(tell: Tell) -> Obj:
     return {name: value for name, value in reference.items() if value}
 
 
-def _identity(about: Obj) -> tuple[Any, ...]:
-    return tuple(about.get(name) for name in ("kind", "namespace", "name", "uid", "apiVersion"))
+def _identity(tell: Tell) -> tuple[Any, ...]:
+    about, metadata = tell.about, tell.about["metadata"]
+    return (about.get("kind"), metadata.get("namespace"), metadata.get("name"), metadata.get("uid"),
+            about.get("apiVersion"))
 
 
 def shortened(message: str) -> str:

@@ -73,10 +73,10 @@ class Counted(Recorder):
 
     def __call__(self, tell: Tell) -> None:
         self._hear(tell)
-        if self._correlator.record(tell, self._clock.now()) is None:
-            self.lost += 1
-        else:
+        if self._correlator.may_speak(tell, self._clock.now()):
             self.written += 1
+        else:
+            self.lost += 1
 
     async def run(self) -> None:
         return None
