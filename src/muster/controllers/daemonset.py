@@ -36,7 +36,7 @@ from ..control.plan import Action, Create, Delete, Plan, SetStatus, Tell
 from ..control.runtime import Controller
 from ..store.history import Change
 from .daemonset_board import Board
-from .daemonset_memory import RESOURCE, Memories, Memory, Own, Reading, key_of
+from .daemonset_memory import RESOURCE, Kept, Memories, Memory, Own, Reading, key_of
 from .daemonset_nodes import Fit, eligibility
 from .daemonset_places import Failure
 from .daemonset_pods import Want, begins_to_go, pod_maker, says_nothing_new, template_generation, template_of
@@ -159,16 +159,21 @@ def decide(seen: Observed, now: float) -> Decision:
         touched = _differences(reading.own.all, seen.pods)
     claimed = owners.claim(daemonset, selector, [pod for _, pod in sorted(touched.items(), key=_first)
                                                  if pod is not None], "pods")
-    recorded = owners.claim(daemonset, selector, seen.revisions, revisions.RESOURCE)
+    kept = reading.kept
+    if kept is None or not kept.holds(template_of(daemonset), seen.revisions):
+        kept = None
+    recorded = owners.claim(daemonset, selector, seen.revisions, revisions.RESOURCE) if kept is None else owners.Claim()
     if claimed.actions or recorded.actions:
         return Decision(Plan(recorded.actions + claimed.actions, size=size), seen.memory)
 
     mine = {name_of(pod): pod for pod in claimed.mine}
     reading.own.note({name: mine.get(name) for name in touched})
-    past = revisions.keep(daemonset, template_of(daemonset), recorded.mine, reading.own.all.values(), seen.names)
-    if past.collides:
+    if kept is None:
+        past = revisions.keep(daemonset, template_of(daemonset), recorded.mine, reading.own.all.values(), seen.names)
+        kept = Kept(template_of(daemonset), seen.revisions, past)
+    if kept.past.collides:
         return Decision(Plan([_count_collision(daemonset)], size=size), replace(seen.memory, reading=reading), True)
-    return _decide_pods(seen, reading, past, now, size)
+    return _decide_pods(seen, reading, kept, now, size)
 
 
 def _differences(known: Mapping[str, Obj], pods: Iterable[Obj]) -> dict[str, Obj | None]:
@@ -182,7 +187,8 @@ def _first(item: tuple[str, object]) -> str:
     return item[0]
 
 
-def _decide_pods(seen: Observed, reading: Reading, past: revisions.Past, now: float, size: int) -> Decision:
+def _decide_pods(seen: Observed, reading: Reading, kept: Kept, now: float, size: int) -> Decision:
+    past = kept.past
     daemonset, spec = seen.daemonset, seen.daemonset["spec"]
     want = Want(past.hash, template_generation(daemonset), spec.get("minReadySeconds") or 0)
     own, board = reading.own, reading.board
@@ -211,7 +217,7 @@ def _decide_pods(seen: Observed, reading: Reading, past: revisions.Past, now: fl
     if status != daemonset.get("status"):
         actions.append(SetStatus(key_of(daemonset), uid_of(daemonset), status))
     wakes = [when for when in (board.settles_at(), chores.wake_at) if when is not None]
-    read = Reading(reading.selector, own, board)
+    read = Reading(reading.selector, own, board, None if past.actions else kept)
     return Decision(Plan(actions, min(wakes, default=None), size),
                     Memory(_generation(daemonset), chores.failures, read, status), True)
 

@@ -106,7 +106,8 @@ class Board:
               now: float) -> None:
         """`surging`: two pods may stand on a node.  `surges`: the rollout goes that way today."""
         again = set(changed)
-        again.update(name for _, name in self._acting)
+        if self._acting:
+            again.update(name for _, name in self._acting)
         if (surging, surges) != (self._surging, self._surges):
             self._surging, self._surges = surging, surges
             again.update(self._fit, self._daemons)
@@ -169,19 +170,24 @@ class Board:
         return whole
 
     def steps(self, limits: Limits) -> Steps:
-        steps = Steps([turn.end for turn in self._turns.values() if turn.end is not None],
-                      [turn.start for turn in self._turns.values() if turn.start is not None])
+        steps = Steps()
+        if self._turns:
+            steps.end += (turn.end for turn in self._turns.values() if turn.end is not None)
+            steps.start += (turn.start for turn in self._turns.values() if turn.start is not None)
+        if not self._waiting:
+            return steps
+        waiting = self._waiting.values()
         if self._surges:
-            starts = (turn.may_start for turn in self._waiting.values() if turn.may_start is not None)
+            starts = (turn.may_start for turn in waiting if turn.may_start is not None)
             steps.start += islice(starts, max(0, limits.max_surge - self._turning))
-            leaving = (turn.may_end for turn in self._waiting.values() if turn.may_end is not None)
+            leaving = (turn.may_end for turn in waiting if turn.may_end is not None)
             steps.end += islice(leaving, max(0, self._up - self.desired))  # only once others carry on
-        else:
-            ends = (turn.may_end for turn in self._waiting.values() if turn.may_end is not None)
-            steps.end += islice(ends, max(0, limits.max_unavailable - self._down))
+        elif limits.max_unavailable > self._down:
+            ends = (turn.may_end for turn in waiting if turn.may_end is not None)
+            steps.end += islice(ends, limits.max_unavailable - self._down)
         return steps
 
     def settles_at(self) -> float | None:
         """When the next ready pod has settled."""
-        return min(self._settling.values(), default=None)
+        return min(self._settling.values()) if self._settling else None
 

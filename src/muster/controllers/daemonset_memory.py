@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import is_
 
 from ..api.objects import Key, Obj, controller_of, name_of, namespace_of, uid_of
 from ..client.mirror import Mirror
+from ..control.revisions import Past
 from ..store.history import Change
 from .daemonset_board import Board
 from .daemonset_places import Failure
@@ -42,12 +44,26 @@ class Own:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """A history in which nothing was to be done, and what it was found in."""
+
+    template: Obj
+    revisions: Sequence[Obj]
+    past: Past
+
+    def holds(self, template: Obj, revisions: Sequence[Obj]) -> bool:
+        return (template is self.template and len(revisions) == len(self.revisions)
+                and all(map(is_, revisions, self.revisions)))
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """What was read so far: the next look reads what changed since."""
 
     selector: Obj
     own: Own
     board: Board | None = None
+    kept: Kept | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..api.objects import Obj, annotations_of, at
+from ..control.remembered import Remembered
 from .daemonset_nodes import Fit
 from .daemonset_places import Place
 from .daemonset_pods import Daemon
@@ -43,16 +44,34 @@ def scaled(value: int | str | None, total: int) -> int:
     return value or 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Strategy:
+    """spec.updateStrategy, read once for each specification."""
+
+    type: str
+    max_unavailable: int | str | None
+    max_surge: int | str | None
+
+
+def _read(spec: Obj) -> _Strategy:
+    rolling = at(spec, "updateStrategy.rollingUpdate", {})
+    return _Strategy(at(spec, "updateStrategy.type", "RollingUpdate"), rolling.get("maxUnavailable"),
+                     rolling.get("maxSurge"))
+
+
+_strategy = Remembered(_read)
+
+
 def strategy_of(daemonset: Obj) -> str:
-    return at(daemonset, "spec.updateStrategy.type", "RollingUpdate")
+    return _strategy(daemonset["spec"]).type
 
 
 def limits_of(daemonset: Obj, desired: int) -> Limits:
-    rolling = at(daemonset, "spec.updateStrategy.rollingUpdate", {})
-    if strategy_of(daemonset) != "RollingUpdate":
+    strategy = _strategy(daemonset["spec"])
+    if strategy.type != "RollingUpdate":
         return Limits(0, 0)
-    unavailable = scaled(rolling.get("maxUnavailable"), desired)
-    surge = scaled(rolling.get("maxSurge"), desired)
+    unavailable = scaled(strategy.max_unavailable, desired)
+    surge = scaled(strategy.max_surge, desired)
     if desired and not unavailable and not surge:
         unavailable = 1  # neither would never move: one at a time is the default
     return Limits(unavailable, surge)
