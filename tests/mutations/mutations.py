@@ -23,7 +23,7 @@ def table(*files: str) -> tuple[str, ...]:
 
 MUTATIONS = (
     Mutation("a DaemonSet's rollout forgets the nodes that are down already", "controllers/daemonset_board.py",
-             "max(0, limits.max_unavailable - self._down)", "max(0, limits.max_unavailable)"),
+             "islice(ends, limits.max_unavailable - self._down)", "islice(ends, limits.max_unavailable)"),
     Mutation("a DaemonSet puts a daemon beside one that is still ending", "controllers/daemonset_places.py",
              "        elif place.pods:\n            _tidy(", "        elif place.live:\n            _tidy("),
     Mutation("a surging DaemonSet ends the old daemon before the new one is available", "controllers/daemonset_rollout.py",

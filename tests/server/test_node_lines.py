@@ -43,7 +43,7 @@ def pki(tmp_path_factory):
     return folder, prepare(folder, Clock().now())
 
 
-SAMPLES = {"pods": {"u": [1_000, 15.0, {"c": [5, 6, 7]}]}, "node": [1_000, 15.0, [8, 9, 0]]}
+SAMPLES = {"pods": {"u": [1_000, 15.0, {"c": [5, 6, 7, 0, 0]}]}, "node": [1_000, 15.0, [8, 9, 0, 0, 0]]}
 MINE: Obj = {"metadata": {"uid": "u", "name": "web"}, "spec": {"nodeName": "far"}}
 
 

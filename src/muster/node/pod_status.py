@@ -145,7 +145,8 @@ def _condition(known: dict[str, Obj], type_: str, found: tuple[str, str, str], s
     status, reason, message = found
     old = known.get(type_)
     if old is not None and old.get("status") == status:
-        if old.get("reason", "") == reason and old.get("message", "") == message and "lastTransitionTime" in old:
+        if (old.get("reason", "") == reason and old.get("message", "") == message
+                and "lastTransitionTime" in old and "lastProbeTime" in old):
             return old
         stamp = old.get("lastTransitionTime") or stamp
     condition: Obj = {"lastProbeTime": None, "lastTransitionTime": stamp}
