@@ -84,3 +84,13 @@ def test_what_all_that_burst_have():
 
 def test_what_all_pods_have():
     assert limits_of_all({"cpu": "2", "memory": "1024Ki", "pods": "110"}) == Limits(2048, None, MI)
+
+
+def test_groups_of_pods_that_are_gone(tmp_path):
+    kernel = Cgroups(dict.fromkeys(("cpu", "memory", "pids"), tmp_path), (tmp_path,), False)
+    for name in ("podu1", "podu2", "other", "burstable/podu3", "besteffort/podu4"):
+        (tmp_path / "muster-1a/node-1/kubepods" / name).mkdir(parents=True)
+    asyncio.run(PodGroups(kernel, "1a", "node-1").remove_strangers(lambda uid: uid in ("u2", "u3")))
+    left = {str(path.relative_to(tmp_path / "muster-1a/node-1/kubepods")) for path in (tmp_path / "muster-1a").rglob("*")
+            if path.name not in ("node-1", "kubepods")}
+    assert left == {"podu2", "other", "burstable", "burstable/podu3", "besteffort"}

@@ -4,7 +4,9 @@ import contextlib
 
 import pytest
 
-from muster.node.probes import Asked, ask, ask_http
+grpc = pytest.importorskip("grpc", reason="the extra muster[containers] is not installed")
+
+from muster.node.probes import Asked, ask, ask_http  # noqa: E402
 
 
 @contextlib.asynccontextmanager
@@ -75,7 +77,6 @@ def test_nobody_there():
                     f"dial tcp 127.0.0.1:{port}: connect: connection refused"]
 
 
-grpc = pytest.importorskip("grpc")
 SAYS = {b"": b"\x08\x01", b"down": b"\x08\x02", b"unknown": b"\x08\x03"}
 
 

@@ -4,9 +4,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from muster.api.samples import Used
-from muster.node.disk_use import DiskUse, Housed, measure
-from muster.node.storage_limits import broken, has_any
+pytest.importorskip("grpc", reason="the extra muster[containers] is not installed")
+
+from muster.api.samples import Used  # noqa: E402
+from muster.node.disk_use import DiskUse, Housed, measure  # noqa: E402
+from muster.node.storage_limits import broken, has_any  # noqa: E402
 
 MI = 1 << 20
 

@@ -128,7 +128,6 @@ class Agent:
         await register(self._client, self._mirror, node(
             self.name, self.address, self.fabric.pod_cidr(self.number), self.folder, self.settings, self._version))
         await self.watch.take_stock()
-        await self.groups.remove_all_but({uid_of(pod) for pod in self.pods()})
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.fleet.run(), name=f"fleet of {self.name}")
@@ -188,6 +187,10 @@ class Agent:
     def pods(self) -> list[Obj]:
         """Those of this node."""
         return list(self._mirror.on_node(self.name).values())
+
+    def is_here(self, uid: str) -> bool:
+        """A pod, by its uid: of this node, or still on its way out."""
+        return uid in self.runners or any(uid_of(pod) == uid for pod in self.pods())
 
     def services(self) -> Iterable[Obj]:
         return self._mirror.objects("services").values() if "services" in self._mirror.resources else ()

@@ -1,6 +1,6 @@
 """What a node throws away by itself: images when its disk fills up, runs of containers that nobody will ask about.
 
-    every minute         of each container the newest run that ended is kept, the others go; groups of no pod go too
+    every minute         of each container the newest run that ended is kept; files and groups of no pod go
     every five minutes   images, while the disk that they are on is too full (image_cleaning.py)
     when disk is short   all of both that is not in use: before any pod has to go (pressure_watch.py)
 
@@ -15,12 +15,12 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from ..api.objects import uid_of
 from . import image_cleaning
 from .cri.client import RuntimeFailed, m
 from .host_facts import room
 from .image_archive import PAUSE
 from .image_cleaning import Kept
+from .pod_files import remove_strangers
 
 if TYPE_CHECKING:
     from .agent import Agent
@@ -58,7 +58,8 @@ class Housekeeping:
         agent = self._agent
         for runner in list(agent.runners.values()):
             await runner.containers.forget_ended(keep=1)
-        await agent.groups.remove_all_but({uid_of(pod) for pod in agent.pods()})
+        await agent.groups.remove_strangers(agent.is_here)
+        await remove_strangers(agent.folder, agent.host_paths, agent.place, agent.is_here)
 
     async def reclaim(self) -> None:
         """Whatever of the disk can be had without ending a pod.  Raises RuntimeFailed."""

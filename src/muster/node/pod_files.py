@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from ..api.objects import Obj, name_of, namespace_of, uid_of
@@ -68,6 +69,21 @@ class PodFiles:
 
     def _link(self, container: str, id_: str) -> Path:
         return self._links / f"{self._stem}_{container}-{id_}.log"
+
+
+async def remove_strangers(node_folder: Path, host_paths: volumes.HostPaths, place: configs.Place,
+                           is_here: Callable[[str], bool]) -> None:
+    """What pods left that went while nobody looked.  `is_here` is asked of a uid after its files were seen: a pod that
+    comes meanwhile is known before it has any."""
+    for folder in sorted((node_folder / "pods").glob("*")):
+        if not is_here(folder.name):
+            await unmount(folder)
+    for folder in sorted(place.logs.glob("*")):
+        if not is_here(folder.name.rpartition("_")[2]):
+            shutil.rmtree(folder, ignore_errors=True)
+    for link in sorted((host_paths.log / "containers").glob("*.log")):
+        if link.is_symlink() and not (place.logs / Path(*link.readlink().parts[4:])).exists():
+            link.unlink(True)
 
 
 async def unmount(pod_folder: Path) -> None:

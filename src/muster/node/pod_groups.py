@@ -14,7 +14,7 @@ https://kubernetes.io/docs/tasks/administer-cluster/reserve-compute-resources/
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from ..api import amounts, quantities
 from ..api.amounts import Amounts
@@ -161,10 +161,10 @@ class PodGroups:
             self._balance(uid_of(pod), 0)
         await self.cgroups.remove(self.of(pod))
 
-    async def remove_all_but(self, uids: Collection[str]) -> None:
-        """Those of pods that went while nobody looked."""
+    async def remove_strangers(self, is_here: Callable[[str], bool]) -> None:
+        """Those of pods that went while nobody looked.  `is_here`: of a pod's uid."""
         for quality in (GUARANTEED, BURSTABLE, BEST_EFFORT):
             parent = of_quality(self._tag, self._node, quality)
             for name in self.cgroups.below(parent):
-                if name.startswith(POD) and name.removeprefix(POD) not in uids:
+                if name.startswith(POD) and not is_here(name.removeprefix(POD)):
                     await self.cgroups.remove(f"{parent}/{name}")
