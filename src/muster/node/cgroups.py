@@ -89,9 +89,12 @@ class Cgroups:
         for word in name.strip("/").split("/"):
             there = set((folder / "cgroup.controllers").read_text().split())
             given = set((folder / "cgroup.subtree_control").read_text().split())
-            wanted = [f"+{one}" for one in sorted(there - given)]
-            if wanted:
-                _write(folder / "cgroup.subtree_control", " ".join(wanted))
+            for one in sorted(there - given):
+                try:
+                    _write(folder / "cgroup.subtree_control", f"+{one}")
+                except OSError:  # real-time processes, for one, keep a machine from handing all of them down
+                    if one in LIMITED:
+                        raise
             folder = folder / word
             folder.mkdir(mode=0o755, exist_ok=True)
 
@@ -101,6 +104,9 @@ class Cgroups:
             _write(_folder(root, name) / "cgroup.procs", str(pid))
 
     # ------------------------------------------------------------------ looked at
+
+    def exists(self, name: str) -> bool:
+        return any(_folder(root, name).is_dir() for root in self.roots)
 
     def use(self, name: str) -> GroupUse | None:
         """None: it is not there."""
@@ -112,8 +118,8 @@ class Cgroups:
                 return GroupUse(cpu_ns, max(0, memory), _number(folder / "pids.current"))
             cpu, held = self._at(CPU_TIME, name), self._at(MEMORY, name)
             memory = _number(held / "memory.usage_in_bytes") - _field(held / "memory.stat", "total_inactive_file")
-            return GroupUse(_number(cpu / "cpuacct.usage"), max(0, memory),
-                            _number(self._at(PROCESSES, name) / "pids.current"))
+            there = _number(self._at(PROCESSES, name) / "pids.current") if PROCESSES in self.controllers else 0
+            return GroupUse(_number(cpu / "cpuacct.usage"), max(0, memory), there)
         except (OSError, KeyError, ValueError):
             return None
 

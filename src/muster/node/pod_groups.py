@@ -126,7 +126,7 @@ class PodGroups:
             self.cgroups.make(of_quality(self._tag, self._node, quality), Limits(cpu_shares=LEAST_SHARES))
 
     def is_there(self, pod: Obj) -> bool:
-        return self.cgroups.use(self.of(pod)) is not None
+        return self.cgroups.exists(self.of(pod))
 
     def use_of_all(self) -> GroupUse | None:
         """Of all pods together."""
