@@ -92,10 +92,7 @@ def test_a_node_that_is_lost_and_comes_back(tmp_path) -> None:
     """Its pods leave after the 40 to 50 s in which it is missed and the 300 s that they tolerate it."""
     budget = {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "web", "namespace": "default"},
               "spec": {"minAvailable": 4, "selector": {"matchLabels": {"app": "web"}}}}
-    web = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "default"},
-           "spec": {"replicas": 4, "selector": {"matchLabels": {"app": "web"}}, "template": {
-               "metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "web", "image": "web:1"}]}}}}
-    found = seen(tmp_path, before=[web, budget], nodes=4, kill_node=["1@1m,for=15m"])
+    found = seen(tmp_path, before=[web(), budget], nodes=4, kill_node=["1@1m,for=15m"])
     assert {(one.how, one.why) for one in found.endings} <= {("evicted", "taint node.kubernetes.io/unreachable:NoExecute")}
     (work,) = found.workloads
     if found.endings:
@@ -103,3 +100,38 @@ def test_a_node_that_is_lost_and_comes_back(tmp_path) -> None:
         assert work.worst_unavailable == len(found.endings)
         assert found.violations and "budget default/web: 3 healthy pods at worst" in found.violations[0]
     assert [what.rpartition(" ")[2] for _, what in found.strikes] == ["silent", "back"]
+
+
+def web(replicas: int = 4, image: str = "web:1", **spec):
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "default"},
+            "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": "web"}}, **spec, "template": {
+                "metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "web", "image": image}]}}}}
+
+
+def test_nodes_that_are_lost_on_the_way_are_down_until_they_are_back(tmp_path) -> None:
+    """Although the DaemonSet no longer asks for a daemon on a node that is unreachable."""
+    found = seen(tmp_path, before=[a_daemonset()], nodes=5, kill_node=["2@1m,for=5m"])
+    (work,) = found.workloads
+    assert (work.wanted, work.worst_unavailable) == (5, 2)
+    assert work.unavailable_s == pytest.approx(2 * 255, abs=12), "from when they are missed, after 40 to 50 s"
+    steps = found.down["ds/default/agent"]
+    assert [down for _, down in steps] == [0, 1, 2, 1, 0] or [down for _, down in steps] == [0, 1, 2, 0]
+    assert max(down for _, down in steps) == work.worst_unavailable
+
+
+def test_what_is_missing_of_a_deployment_is_what_it_asks_for_and_not_who_comes_besides(tmp_path) -> None:
+    strategy = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 2, "maxUnavailable": 0}}
+    found = seen(tmp_path, [web(image="web:2", strategy=strategy)], [web(strategy=strategy)], nodes=3)
+    assert found.down == {"deploy/default/web": [(0.0, 0)]}
+    found = seen(tmp_path, [web(6)], [web()], nodes=3)
+    (first, *_, last) = found.down["deploy/default/web"]
+    assert (first, last[1]) == ((0.0, 2), 0)
+
+
+def test_a_pod_whose_node_is_down_is_drawn_so_whatever_it_was_doing(tmp_path) -> None:
+    found = seen(tmp_path, [web(image="web:2")], [web()], nodes=2, kill_node=["1@5s,for=3m"],
+                 lengths={"pull": "100s", "start": "0s", "ready": "0s", "stop": "1s"})
+    rows = found.timelines["deploy/default/web"].values()
+    down = [span.start for spans in rows for span in spans if span.state == "node-down"]
+    assert down and all(40 <= start <= 56 for start in down)
+    assert any([one.state for one in spans][:2] == ["pulling", "node-down"] for spans in rows)

@@ -8,7 +8,7 @@ import orjson
 import pytest
 from rehearsed import a_daemonset, asked
 
-from muster.rehearsal.bands import bands, down_over_time, ordered
+from muster.rehearsal.bands import bands, ordered
 from muster.rehearsal.picture import COLOURS, MOST_LINES, svg
 from muster.rehearsal.play import play
 from muster.rehearsal.report_html import html
@@ -109,11 +109,6 @@ def test_lines_hold_all_rows(count) -> None:
     assert sum(band.size for band in found) == count + 1
     assert len(found) <= MOST_LINES + 1
     assert found[-1].names == ("bad",), "what went wrong shares its line with nothing that went well"
-
-
-def test_how_many_are_down() -> None:
-    rows = {"a": list(ROLLED), "b": [Span(0, "ready-old"), Span(15, "stopping"), Span(20, "ready-new")]}
-    assert down_over_time(rows) == [(0.0, 0), (10, 1), (15, 2), (20, 0)]
 
 
 def test_a_timeline_notes_changes_alone() -> None:

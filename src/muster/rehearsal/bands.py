@@ -11,19 +11,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from .timeline import (
-    ENDED,
     FAILING,
     NO_DAEMON,
     NODE_DOWN,
     NOT_WANTED,
-    READY_NEW,
     READY_OLD,
     STATES,
     UNSCHEDULED,
     Span,
 )
 
-SERVING = frozenset((READY_NEW, READY_OLD, ENDED, NOT_WANTED, ""))
 _BAD = {FAILING: 2, UNSCHEDULED: 2, NO_DAEMON: 2, NODE_DOWN: 3, NOT_WANTED: 4}
 _WEIGHT = {state: place for place, state in enumerate(STATES)}
 MOMENTS = 600  # at which a line that many share is looked at
@@ -92,26 +89,6 @@ def _shared(group: Sequence[tuple[str, Sequence[Span]]], until_s: float) -> Band
         if not shown or shown[-1].state != state:
             shown.append(Span(moment * step, state))
     return Band(names, shown)
-
-
-def down_over_time(rows: Mapping[str, Sequence[Span]]) -> list[tuple[float, int]]:
-    """How many rows are out of service, and from when on."""
-    steps: Counter[float] = Counter()
-    for spans in rows.values():
-        before = False
-        for span in spans:
-            after = span.state not in SERVING
-            if after != before:
-                steps[span.start] += 1 if after else -1
-                before = after
-    found, down = [(0.0, 0)], 0
-    for at in sorted(steps):
-        down += steps[at]
-        if found[-1][0] == at:
-            found.pop()
-        if not found or found[-1][1] != down:
-            found.append((at, down))
-    return found
 
 
 def last_change(rows: Mapping[str, Sequence[Span]]) -> float:

@@ -46,7 +46,8 @@ class Drawing:
         if owner.is_daemonset:
             self.node(owner, tracked.node, now)
         else:
-            owner.timeline.note(tracked.key.name, now - self._began, timeline.pod_state(tracked.seen()))
+            state = timeline.pod_state(tracked.seen(), self._nodes.get(tracked.node))
+            owner.timeline.note(tracked.key.name, now - self._began, state)
 
     def node(self, one: Workload, name: str, now: float) -> None:
         """What a DaemonSet has there."""

@@ -81,7 +81,7 @@ class Measure:
         self._revision_began = self._world.store.history.revision
         self._events_began = self._world.events_told()
         self._plans_began = self._world.plans().total()
-        self._availability.begin(self.workloads.values(), now)
+        self._availability.begin(self.workloads.values(), self.nodes, now)
         self.progress.begin(self.workloads.values(), now)
         if self._draws:
             self._drawing.begin(self.workloads.values(), now)
@@ -178,7 +178,7 @@ class Measure:
             tracked.owner, tracked.node = owner, node
             if owner is not None:
                 owner.pods[tracked.key] = tracked
-                if owner.is_daemonset:
+                if owner.is_daemonset or self._draws:
                     owner.on.setdefault(node, {})[tracked.key] = tracked
         if owner is not None:
             tracked.is_current = _is_current(owner, pod)
@@ -189,12 +189,11 @@ class Measure:
             return
         self._availability.leave(tracked, now)
         owner.pods.pop(tracked.key, None)
-        if owner.is_daemonset:
-            there = owner.on.get(tracked.node)
-            if there is not None:
-                there.pop(tracked.key, None)
-                if not there:
-                    del owner.on[tracked.node]
+        there = owner.on.get(tracked.node)
+        if there is not None:
+            there.pop(tracked.key, None)
+            if not there:
+                del owner.on[tracked.node]
         tracked.owner = None
 
     def _leave(self, tracked: Tracked, now: float) -> None:
@@ -275,6 +274,8 @@ class Measure:
             if one.is_daemonset:
                 self._availability.judge(one, name, node, now)
                 self._drawing.node(one, name, now)
+            for tracked in one.on.get(name, {}).values() if not one.is_daemonset else ():
+                self._drawing.pod(tracked, now)
 
     # ---- the answer
 
@@ -285,6 +286,7 @@ class Measure:
         store = self._world.store
         found = sorted(self.workloads.values(), key=lambda one: one.name)
         told = [self._told_of(one, now) for one in found]
+        drawn = [one for one in found if self._draws and (one.touched or _has_moved(one.timeline))]
         last = [one.finished_at for one in found if one.touched]
         finished = None if not self.progress.is_at_rest else \
             max((when - began for when in last if when is not None), default=0.0)
@@ -300,8 +302,8 @@ class Measure:
             [(f"{key.namespace}/{key.name}", pending_why(self.pods[key].pod, self.nodes.get(self.pods[key].node)))
              for key in sorted(self.progress.unsettled)[:MOST_PENDING]],
             [*self._budgets.broken(now - began), *violations], list(self._strikes), cost, self._fingerprint.text(),
-            {one.name: one.timeline.rows for one in found
-             if self._draws and (one.touched or _has_moved(one.timeline))})
+            {one.name: one.timeline.rows for one in drawn},
+            {one.name: [(max(0.0, when - began), down) for when, down in one.downs] for one in drawn})
 
     def _told_of(self, one: Workload, now: float) -> WorkloadOutcome:
         assert self._started is not None, "begun"

@@ -78,3 +78,5 @@ class Outcome:
     cost: Cost
     history: str  # sha256 of every change
     timelines: Mapping[str, Mapping[str, Sequence[Span]]] = field(default_factory=dict)  # workload -> row -> spans
+    # workload -> how many were down, from when on
+    down: Mapping[str, Sequence[tuple[float, int]]] = field(default_factory=dict)

@@ -12,7 +12,7 @@ from html import escape
 
 from . import timeline
 from .answer import Answer, Answered
-from .bands import Band, bands, down_over_time, last_change, states_in
+from .bands import Band, bands, last_change, states_in
 from .report import verdict
 from .spoken import spoken
 from .timeline import STATES, Span
@@ -49,6 +49,7 @@ class _Panel:
     more: str
     noun: str
     rows: Rows
+    down: Sequence[tuple[float, int]]  # how many, and from when on
     lines: Sequence[Band]
     until_s: float
     most_down: int  # of all panels: their strips are on one scale
@@ -67,8 +68,7 @@ def svg(answer: Answer, *, only: Answered | None = None, number: int = 0) -> str
     shown = [only] if only is not None else answer.known()
     until_s = max([FEWEST_S, *(_until(rows, one.first.ended_s) for one in answer.known()
                                for rows in one.first.timelines.values())])
-    most_down = max([0, *(down for one in answer.known() for rows in one.first.timelines.values()
-                          for _, down in down_over_time(rows))])
+    most_down = max([0, *(down for one in answer.known() for steps in one.first.down.values() for _, down in steps)])
     panels = [panel for one in shown
               for panel in _panels(one, until_s, most_down, several=len(answer.known()) > 1)]
     return "\n".join(_document(answer, shown, panels, number)) + "\n"
@@ -90,7 +90,8 @@ def _panels(one: Answered, until_s: float, most_down: int, *, several: bool) -> 
         down = f"at worst {work.worst_unavailable} of {work.wanted} {noun} down" if work.worst_unavailable else \
             f"never fewer than {work.wanted} {noun}"
         when = f"complete after {spoken(work.finished_s)}" if work.finished_s is not None else verdict(first)
-        yield _Panel(head, f"{when}, {down}", noun, rows, bands(rows, MOST_LINES, until_s), until_s, most_down)
+        yield _Panel(head, f"{when}, {down}", noun, rows, first.down.get(work.name) or [(0.0, 0)],
+                     bands(rows, MOST_LINES, until_s), until_s, most_down)
 
 
 def _document(answer: Answer, shown: Sequence[Answered], panels: Sequence[_Panel], number: int) -> Iterator[str]:
@@ -216,7 +217,7 @@ def _numbers(panel: _Panel, top: float, left: float) -> Iterator[str]:
 
 def _strip(panel: _Panel, top: float, left: float, scale: float) -> Iterator[str]:
     """How many were down, as an area."""
-    steps, most = down_over_time(panel.rows), panel.most_down
+    steps, most = panel.down, panel.most_down
     here = max(down for _, down in steps)
     base = top + STRIP
     yield f'<line x1="{left}" x2="{WIDTH - RIGHT}" y1="{base:.1f}" y2="{base:.1f}" class="g"/>'

@@ -64,4 +64,5 @@ def _outcome(one: Outcome) -> dict[str, Any]:
                  "virtualSeconds": cost.virtual_s},
         "timelines": {workload: {row: [[span.start, span.state] for span in spans] for row, spans in rows.items()}
                       for workload, rows in one.timelines.items()},
+        "down": {workload: [list(step) for step in steps] for workload, steps in one.down.items()},
     }

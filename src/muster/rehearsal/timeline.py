@@ -1,6 +1,6 @@
 """What each node (of a DaemonSet) or pod (of any other workload) was doing, and from when to when.
 
-    pod_state(pod, ...)        one pod, in the words of the picture
+    pod_state(pod, node)       one pod, in the words of the picture
     daemon_state(node, pods)   a node: the best that a pod there does for its workload
     Timeline                   rows of spans; a row's state is noted only where it changes
 """
@@ -32,7 +32,8 @@ class Seen(NamedTuple):
     step: str  # PULLING or STARTING: what its node is doing; "" before that
 
 
-def pod_state(seen: Seen) -> str:
+def pod_state(seen: Seen, node: Obj | None = None) -> str:
+    """Of a node that is down nobody knows what its pod does."""
     pod, status = seen.pod, seen.pod.get("status") or {}
     if is_deleting(pod):
         return STOPPING
@@ -41,6 +42,8 @@ def pod_state(seen: Seen) -> str:
         return FAILING
     if phase == "Succeeded":
         return ENDED
+    if _is_down(node):
+        return NODE_DOWN
     if is_true(pod, "Ready"):
         return READY_NEW if seen.is_current else READY_OLD
     if not pod["spec"].get("nodeName"):
@@ -57,10 +60,14 @@ _BEST = {state: place for place, state in enumerate(
 
 
 def daemon_state(node: Obj | None, wanted: bool, pods: Iterable[Seen]) -> str:
-    if node is not None and not is_true(node, "Ready") and condition(node, "Ready") is not None:
+    if _is_down(node):
         return NODE_DOWN
     best = min((pod_state(one) for one in pods), key=_BEST.__getitem__, default="")
     return best or (NO_DAEMON if wanted else NOT_WANTED)
+
+
+def _is_down(node: Obj | None) -> bool:
+    return node is not None and condition(node, "Ready") is not None and not is_true(node, "Ready")
 
 
 class Span(NamedTuple):

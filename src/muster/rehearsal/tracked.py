@@ -35,7 +35,7 @@ class Workload:
         self.name = f"{SHORT[key.resource]}/{key.namespace}/{key.name}"
         self.is_daemonset = key.resource == DAEMONSETS
         self.pods: dict[Key, Tracked] = {}
-        self.on: dict[str, dict[Key, Tracked]] = {}  # of a DaemonSet: by node
+        self.on: dict[str, dict[Key, Tracked]] = {}  # by node: of a DaemonSet, and where it is drawn
         self.wanted_on: set[str] = set()  # nodes; only asked, never iterated
         self.up_on: dict[str, int] = {}  # node -> available pods there
         self.available = 0
@@ -49,6 +49,7 @@ class Workload:
         self.down_since = 0.0
         self.down_s = 0.0
         self.worst, self.worst_at = 0, 0.0
+        self.downs: list[tuple[float, int]] = []  # how many were down, and from when on
         self.timeline = Timeline()
 
     @property
