@@ -6,6 +6,7 @@ object that passes through defaulting again stays shared.
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import is_
 from typing import Any
 
 from .objects import Obj
@@ -39,12 +40,13 @@ def within(obj: Obj, field: str, change: Callable[[Obj], Obj]) -> Obj:
 def each(obj: Obj, field: str, change: Callable[[Obj], Obj]) -> Obj:
     """`change` applied to every item of the list in that field."""
     items = obj.get(field)
-    if not items:
-        return obj
+    return put(obj, field, every(items, change)) if items else obj
+
+
+def every(items: list[Any], change: Callable[[Any], Any]) -> list[Any]:
+    """`change` applied to each; the very same list where that changes none."""
     changed = [change(item) for item in items]
-    if all(new is old for new, old in zip(changed, items, strict=True)):
-        return obj
-    return {**obj, field: changed}
+    return items if all(map(is_, changed, items)) else changed
 
 
 def rolling_update(strategy: Obj, **usual: Any) -> Obj:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from .errors import BadRequest
 from .objects import Obj
 from .quantities import canonical
+from .remembered import Proven
 from .schema_formats import canonical_bytes, canonical_micro_time, canonical_time
 
 if TYPE_CHECKING:
@@ -270,17 +271,25 @@ def _with_changes(value: Obj, changed: dict[str, Any]) -> Obj:
 
 
 def _list(item: Reader, wanted: str, zero: Any) -> Reader:
+    clean = Proven()  # the containers of a template come again with each of its pods
+
     def read(value: Any, path: Path, unknown: Unknown) -> Any:
         if value.__class__ is not list:
             raise WrongType(json_type(value), wanted)
-        result: list[Any] | None = None
+        if clean.holds((value,)):
+            return value
+        result, before = None, len(unknown)
         for index, inner in enumerate(value):
             after = zero if inner is None else item(inner, (path, index), unknown)
             if after is not inner:
                 if result is None:
                     result = list(value)
                 result[index] = after
-        return value if result is None else result
+        if result is not None:
+            return result
+        if len(unknown) == before and value and value[0].__class__ is dict:
+            clean.add((value,))
+        return value
     return read
 
 

@@ -26,8 +26,8 @@ from ..api.objects import (
     namespace_of,
     uid_of,
 )
+from ..api.remembered import Remembered
 from .plan import Action, Create, Delete, Patch
-from .remembered import Remembered
 
 RESOURCE = "controllerrevisions.apps"
 HASH_LABEL = "controller-revision-hash"

@@ -24,7 +24,7 @@ from ..api.placement import (
     matches_required_affinity,
     untolerated,
 )
-from ..control.remembered import Remembered
+from ..api.remembered import Remembered
 
 MOST_NODES = 65536  # answers kept for one template
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..api.objects import Obj, annotations_of, at
-from ..control.remembered import Remembered
+from ..api.remembered import Remembered
 from .daemonset_nodes import Fit
 from .daemonset_places import Place
 from .daemonset_pods import Daemon

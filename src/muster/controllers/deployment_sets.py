@@ -31,7 +31,7 @@ from ..api.objects import (
     namespace_of,
     with_,
 )
-from ..control.remembered import Remembered
+from ..api.remembered import Remembered
 from ..control.revisions import hash_of
 
 RESOURCE = "replicasets.apps"

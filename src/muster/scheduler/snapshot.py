@@ -190,6 +190,8 @@ class Snapshot:
             return self._leave(key, (pod or old or {}).get("spec", {}).get("nodeName", ""))
         node = pod["spec"].get("nodeName", "")
         if node:
+            if change.is_of_status and old is not None and at(old, "status.phase") not in FINISHED:
+                return NOTHING
             if old is None or not old["spec"].get("nodeName") or is_deleting(old) != is_deleting(pod) \
                     or at(old, "status.phase") in FINISHED or labels_of(old) != labels_of(pod) \
                     or old["spec"] is not pod["spec"] and old["spec"] != pod["spec"]:

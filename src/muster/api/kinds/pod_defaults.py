@@ -14,8 +14,9 @@ from functools import lru_cache, partial
 from typing import Any
 
 from .. import quantities
-from ..defaults import each, inside, within
+from ..defaults import each, every, inside, put, within
 from ..objects import Obj
+from ..remembered import Remembered
 
 FILE_MODE = 0o644  # 420: what files of a projected volume are readable as
 
@@ -81,10 +82,10 @@ def pod_spec_defaults(spec: Obj) -> Obj:
     if account != deprecated:  # the two names of one field
         spec = {**spec, "serviceAccountName": account or deprecated, "serviceAccount": account or deprecated}
     for field in ("containers", "initContainers", "ephemeralContainers"):
-        if field in spec:
-            spec = each(spec, field, container_defaults)
-    if "volumes" in spec:
-        spec = each(spec, "volumes", _volume)
+        if spec.get(field):
+            spec = put(spec, field, _filled_containers(spec[field]))
+    if spec.get("volumes"):
+        spec = put(spec, "volumes", _filled_volumes(spec["volumes"]))
     if "overhead" in spec:
         spec = inside(spec, "overhead", canonical_amounts)
     return spec
@@ -92,8 +93,8 @@ def pod_spec_defaults(spec: Obj) -> Obj:
 
 def _only_in_pods(spec: Obj) -> Obj:
     for field in ("containers", "initContainers"):
-        if field in spec:
-            spec = each(spec, field, _requests_from_limits)
+        if spec.get(field):
+            spec = put(spec, field, _requesting_containers(spec[field]))
             if spec.get("hostNetwork"):
                 spec = each(spec, field, lambda container: each(container, "ports", _host_port))
     if spec.get("enableServiceLinks") is None:
@@ -240,3 +241,9 @@ def _projection(source: Obj) -> Obj:
 def _ephemeral(source: Obj) -> Obj:
     return inside(source, "volumeClaimTemplate", lambda template: inside(
         template, "spec", lambda spec: with_defaults(spec, {"volumeMode": "Filesystem"})))
+
+
+# The lists of a template come again with each of its pods: they are filled once, and shared.
+_filled_containers = Remembered(lambda containers: every(containers, container_defaults))
+_filled_volumes = Remembered(lambda volumes: every(volumes, _volume))
+_requesting_containers = Remembered(lambda containers: every(containers, _requests_from_limits))

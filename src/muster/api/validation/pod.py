@@ -10,6 +10,7 @@ from __future__ import annotations
 from .. import names
 from ..causes import Cause, duplicate, forbidden, invalid, not_supported, required
 from ..objects import Obj
+from ..remembered import Proven
 from .metadata import complain, validate_annotations, validate_label_name, validate_labels, validate_metadata
 from .pod_containers import (
     Surroundings,
@@ -103,18 +104,29 @@ def validate_pod_spec(spec: Obj, path: str, wrong: list[Cause], *, pod_name: str
 
 
 def _parts(spec: Obj, path: str, grace: int | None, pod_name: str, in_pod: bool, wrong: list[Cause]) -> None:
-    volumes = spec.get("volumes")
+    """Containers and volumes, and what they say of each other.  Those of a template come again with each of its pods:
+    lists that were found to be right stay so, but where a claim takes its name from the pod."""
+    volumes, claims = spec.get("volumes"), spec.get("resourceClaims")
+    main, first, late = spec.get("containers") or [], spec.get("initContainers") or [], spec.get("ephemeralContainers")
+    parts = volumes, claims, main, first, late
+    facts = grace, spec.get("restartPolicy"), spec.get("hostUsers"), in_pod
+    if _right.holds(parts, facts):
+        return
+    before = len(wrong)
     found = validate_volumes(volumes, f"{path}.volumes", pod_name, wrong) if volumes else {}
-    claims = spec.get("resourceClaims")
     claim_names = _resource_claims(claims, f"{path}.resourceClaims", wrong) if claims else frozenset[str]()
     around = Surroundings(found, claim_names, grace, spec.get("restartPolicy") or "",
                           spec.get("hostUsers") is not False, in_pod)
-    main, first = spec.get("containers") or [], spec.get("initContainers") or []
     validate_containers(main, around, f"{path}.containers", wrong)
     if first:
         validate_init_containers(first, main, around, f"{path}.initContainers", wrong)
-    if late := spec.get("ephemeralContainers"):
+    if late:
         validate_ephemeral_containers(late, [*main, *first], around, f"{path}.ephemeralContainers", wrong)
+    if len(wrong) == before and not any(volume.get("ephemeral") for volume in volumes or ()):
+        _right.add(parts, facts)
+
+
+_right = Proven()
 
 
 def _host_network_ports(spec: Obj, path: str, in_pod: bool, wrong: list[Cause]) -> None:

@@ -207,19 +207,21 @@ def validate_pod_status_update(new: Obj, old: Obj) -> list[Cause]:
         wrong += complain("status.nominatedNodeName", node, names.is_dns_subdomain(node))
     wrong += immutable(after.get("qosClass") or "", before.get("qosClass") or "", "status.qosClass")
     restart = (old.get("spec") or {}).get("restartPolicy") or ""
-    sidecars = {one.get("name") for one in (old.get("spec") or {}).get("initContainers") or ()
-                if one.get("restartPolicy") == "Always"}
-    _no_revival(after, before, "containerStatuses", restart, frozenset(), wrong)
-    _no_revival(after, before, "initContainerStatuses", restart, sidecars, wrong)
+    if restart != "Always":
+        sidecars = {one.get("name") for one in (old.get("spec") or {}).get("initContainers") or ()
+                    if one.get("restartPolicy") == "Always"}
+        _no_revival(after, before, "containerStatuses", restart, frozenset(), wrong)
+        _no_revival(after, before, "initContainerStatuses", restart, sidecars, wrong)
     _no_revival(after, before, "ephemeralContainerStatuses", "Never", frozenset(), wrong)
     for field in ("podIPs", "hostIPs"):
-        _addresses(after, field, wrong)
+        if after.get(field):
+            _addresses(after, field, wrong)
     return wrong
 
 
 def _no_revival(after: Obj, before: Obj, field: str, restart: str, sidecars: Any, wrong: list[Cause]) -> None:
     """A container that ended for good stays ended."""
-    if restart == "Always":
+    if not before.get(field):
         return
     states = {one.get("name"): one.get("state") or {} for one in after.get(field) or ()}
     for index, one in enumerate(before.get(field) or ()):
@@ -232,9 +234,7 @@ def _no_revival(after: Obj, before: Obj, field: str, restart: str, sidecars: Any
 
 
 def _addresses(status: Obj, field: str, wrong: list[Cause]) -> None:
-    path, listed = f"status.{field}", status.get(field)
-    if not listed:
-        return
+    path, listed = f"status.{field}", status[field]
     addresses = [one.get("ip") or "" for one in listed]
     if field == "hostIPs" and (status.get("hostIP") or "") != addresses[0]:
         wrong.append(invalid(f"{path}[0].ip", addresses[0], "must be equal to `hostIP`"))

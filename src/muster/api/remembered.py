@@ -1,12 +1,15 @@
 """What was worked out for an object once, for as long as the very same object comes again.
 
+    Remembered(work_out)    the result
+    Proven()                only that something held: parts that were read before, and found to be right
+
 Objects never change once they are made, so the identity of one is as good a key as its contents, and
 costs nothing to compare: a template that 5,000 pods share is hashed once.  Bounded; the object is kept
 alive as long as its entry, so that no other object can take its identity.
 """
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
@@ -27,3 +30,19 @@ class Remembered(Generic[T]):
             del self._known[next(iter(self._known))]
         self._known[id(obj)] = (obj, result)
         return result
+
+
+class Proven:
+    """Parts that were found to be right, together and for a reason that is told by `facts`."""
+
+    def __init__(self, keep: int = 512):
+        self._keep = keep
+        self._known: dict[Hashable, tuple[Any, ...]] = {}
+
+    def holds(self, parts: tuple[Any, ...], facts: Hashable = None) -> bool:
+        return (*map(id, parts), facts) in self._known
+
+    def add(self, parts: tuple[Any, ...], facts: Hashable = None) -> None:
+        if len(self._known) >= self._keep:
+            del self._known[next(iter(self._known))]
+        self._known[*map(id, parts), facts] = parts
