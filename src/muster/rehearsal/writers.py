@@ -12,9 +12,8 @@ batches follow each other at once: what is written now was decided no earlier th
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
+from contextvars import ContextVar, Token
 from dataclasses import dataclass
 
 _WHO: ContextVar[str] = ContextVar("who is writing", default="")
@@ -38,22 +37,40 @@ class Writers:
     def who(self) -> str:
         return _WHO.get()
 
-    @contextmanager
-    def writing(self, name: str) -> Iterator[None]:
+    def writing(self, name: str) -> _Writing:
+        return _Writing(self, name)
+
+    def _begin(self, name: str) -> _Spell:
         now = self._now()
         spell = self._spells.get(name)
         if spell is None or not spell.under_way and spell.ended < now:
             spell = self._spells[name] = _Spell(now, now)
         spell.under_way += 1
-        before = _WHO.set(name)
-        try:
-            yield
-        finally:
-            _WHO.reset(before)
-            spell.under_way -= 1
-            spell.ended = self._now()
+        return spell
+
+    def _end(self, spell: _Spell) -> None:
+        spell.under_way -= 1
+        spell.ended = self._now()
 
     def began(self) -> float:
         """Now, where nobody writes."""
         spell = self._spells.get(_WHO.get())
         return spell.began if spell is not None and spell.under_way else self._now()
+
+
+class _Writing:
+    __slots__ = ("_writers", "_name", "_spell", "_before")
+
+    _spell: _Spell
+    _before: Token[str]
+
+    def __init__(self, writers: Writers, name: str):
+        self._writers, self._name = writers, name
+
+    def __enter__(self) -> None:
+        self._spell = self._writers._begin(self._name)
+        self._before = _WHO.set(self._name)
+
+    def __exit__(self, *failure: object) -> None:
+        _WHO.reset(self._before)
+        self._writers._end(self._spell)

@@ -85,12 +85,15 @@ class Quotas:
     # ---- what is stored
 
     def _follow(self, changes: Sequence[Change]) -> None:
-        for change in changes:
-            # Whatever else is under way for this object expected it otherwise, and will fail.
-            for charge in self._held.pop(change.key, ()):
-                _let_go(charge)
-        self._ledger.hear([(change.key, change.previous, change.value) for change in changes
-                           if change.key.resource == RESOURCE or self._ledger.of(change.key.namespace)])
+        if self._held:
+            for change in changes:
+                # Whatever else is under way for this object expected it otherwise, and will fail.
+                for charge in self._held.pop(change.key, ()):
+                    _let_go(charge)
+        counted = [(change.key, change.previous, change.value) for change in changes
+                   if change.key.resource == RESOURCE or self._ledger.of(change.key.namespace)]
+        if counted:
+            self._ledger.hear(counted)
 
     def _objects(self, resource: str, namespace: str) -> Iterable[tuple[Key, Obj]]:
         lane = self._history.lane(resource)
