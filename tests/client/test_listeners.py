@@ -68,6 +68,17 @@ def test_whoever_it_may_concern_is_told_from_the_first_to_the_last():
     assert listeners.of(went) == () and listeners.of(change(POD, RUNS)) == ()
 
 
+def test_whoever_it_may_concern_is_told_as_soon_as_one_is_such():
+    there = {"pods": {("n", "p"): POD}, "services": {("n", "s"): {"spec": {}}}}
+    listeners = Listeners(there)
+    listeners.add(print, Changes("pods", concerning="services", such=lambda service: bool(service["spec"])))
+    assert listeners.of(change(POD, RUNS)) == ()
+    before, after = ({"metadata": {"name": "s", "namespace": "n"}, "spec": spec} for spec in ({}, {"selector": 1}))
+    there["services"]["n", "s"] = after
+    assert listeners.of(Change(3, Key("services", "n", "s"), Snapshot(after, 3), Snapshot(before, 2))) == ()
+    assert listeners.of(change(POD, RUNS)) == (print,)
+
+
 def test_they_are_told_in_the_order_in_which_they_came_and_no_longer_once_they_left():
     listeners = Listeners({"pods": {("n", "p"): POD}})
     for one, heard in ((print, "pods"), (repr, Changes("pods", owned_by="Job")), (str, "pods")):

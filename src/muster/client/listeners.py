@@ -6,7 +6,7 @@
     (resource, kind of the owner, is only the status another?)  ->  those who are told, in the order they came
 
 A row is made when a change first needs it, and all rows anew when the first object of a resource comes or its last
-one goes: a cluster without Services has nobody who is told of pods on their behalf.
+one goes: a cluster without Services that select pods has nobody who is told of pods on their behalf.
 """
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ class Changes:
     """Of the changes of `resource` those that can matter: of all others the listener would say that they do not."""
 
     resource: str
-    concerning: str = ""  # none, while there is no object of this resource
+    concerning: str = ""  # none, while there is no object of this resource ...
+    such: Callable[[Obj], bool] | None = None  # ... for which this holds
     owned_by: str = ""  # of what such an owner controls, or nobody does
     status_too: bool = True  # False: none in which all but the status stays as it is
 
@@ -42,6 +43,7 @@ class Listeners:
         self._all: dict[str, list[tuple[Listener, Changes]]] = {resource: [] for resource in there}
         self._rows: dict[Row, tuple[Listener, ...]] = {}
         self._concerned: set[str] = set()  # resources whose being there matters
+        self._judged: set[str] = set()  # resources of which it matters how they are
         self._by_owner: set[str] = set()  # resources of whose changes some hear by the kind of the owner
         self._by_status: set[str] = set()
 
@@ -59,13 +61,15 @@ class Listeners:
         self._rows.clear()
         all_heard = [changes for heard in self._all.values() for _, changes in heard]
         self._concerned = {one.concerning for one in all_heard if one.concerning}
+        self._judged = {one.concerning for one in all_heard if one.such is not None}
         self._by_owner = {one.resource for one in all_heard if one.owned_by}
         self._by_status = {one.resource for one in all_heard if not one.status_too}
 
     def of(self, change: Change) -> tuple[Listener, ...]:
         """Those to tell of it."""
         resource, old, new = change.key.resource, change.previous, change.value
-        if (old is None or new is None) and resource in self._concerned and len(self._there[resource]) <= 1:
+        if resource in self._judged or (
+                (old is None or new is None) and resource in self._concerned and len(self._there[resource]) <= 1):
             self._rows.clear()
         kind = _owner_kind(old, new) if resource in self._by_owner else None
         row = resource, kind, resource in self._by_status and change.is_of_status
@@ -78,8 +82,12 @@ class Listeners:
         for listener, changes in self._all[resource]:
             if ((changes.status_too or not only_status)
                     and (not kind or changes.owned_by in ("", kind))
-                    and (not changes.concerning or self._there[changes.concerning])):
+                    and (not changes.concerning or self._is_there(changes))):
                 yield listener
+
+    def _is_there(self, changes: Changes) -> bool:
+        there = self._there[changes.concerning]
+        return bool(there) if changes.such is None else any(map(changes.such, there.values()))
 
 
 def _owner_kind(old: Obj | None, new: Obj | None) -> str | None:

@@ -238,5 +238,5 @@ def _end(slice_: Obj) -> Delete:
 
 
 controller = Controller("endpoint-slice-controller", (
-    SERVICES, Changes("pods", concerning=SERVICES), Changes("nodes", concerning=SERVICES), RESOURCE),
+    SERVICES, RESOURCE, *(Changes(resource, concerning=SERVICES, such=is_fed) for resource in ("pods", "nodes"))),
     wakes, observe, plan, account="endpointslice-controller")

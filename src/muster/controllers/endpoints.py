@@ -155,5 +155,5 @@ def _shortened(subsets: Iterable[Obj], field: str, total: int, room: int) -> Ite
         yield {**subset, field: addresses[:share]} if share else without_(subset, field)
 
 
-controller = Controller("endpoint-controller", (SERVICES, Changes("pods", concerning=SERVICES), RESOURCE),
+controller = Controller("endpoint-controller", (SERVICES, Changes("pods", concerning=SERVICES, such=is_fed), RESOURCE),
                         wakes, observe, plan)
