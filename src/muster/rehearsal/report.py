@@ -69,8 +69,8 @@ def _about(one: Answered, *, several: bool) -> Iterator[str]:
     for broken in first.violations[:MOST_TOLD]:
         yield f"  broken rule: {broken}"
     cost = first.cost
-    yield (f"  cost: {cost.api_writes + cost.events:,} API writes, {cost.events:,} of them events; {cost.cpu_s:.2f} s of "
-           f"CPU for {spoken(cost.virtual_s)}; seed {first.seed}, history sha256 {first.history}")
+    yield (f"  cost: {cost.api_writes + cost.events:,} API writes, {cost.events:,} of them events; {cost.cpu_s:.2f} s "
+           f"of CPU for {spoken(cost.virtual_s)}; seed {first.seed}, history sha256 {first.history}")
 
 
 def verdict(one: Outcome) -> str:

@@ -93,7 +93,8 @@ def _section(answer: Answer, one: Answered, number: int) -> Iterator[str]:
     yield from _headed("Broken rules", first.violations)
     cost = first.cost
     yield (f'<details><summary>Cost and history</summary><p>{cost.api_writes + cost.events:,} API writes, '
-           f'{cost.events:,} of them events; {cost.plans:,} decisions, {cost.cpu_s:.2f} s of CPU for {spoken(cost.virtual_s)}.</p>')
+           f'{cost.events:,} of them events; {cost.plans:,} decisions, {cost.cpu_s:.2f} s of CPU for '
+           f'{spoken(cost.virtual_s)}.</p>')
     yield from _list(f"{who}: {count:,} writes" for who, count in cost.writes_by.items())
     yield f'<p class="q">seed {escape(first.seed)}, history sha256 <code>{first.history}</code></p></details></section>'
 
