@@ -1,12 +1,14 @@
-"""Requests for certificates, as tests make them."""
+"""Requests for certificates, and what a cluster's authority makes of them, as tests need them."""
 import base64
 from functools import lru_cache
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+
+from muster.server.certificates import LEAF_DAYS, signer
 
 KUBELET, CLIENT = "kubernetes.io/kube-apiserver-client-kubelet", "kubernetes.io/kube-apiserver-client"
 
@@ -31,3 +33,10 @@ def csr(name="csr", user="system:node:n1", groups=("system:nodes",), *, names=()
         usages=("digital signature", "client auth"), **spec):
     return {"apiVersion": "certificates.k8s.io/v1", "kind": "CertificateSigningRequest", "metadata": {"name": name},
             "spec": {"request": request(user, groups, names), "signerName": signer, "usages": list(usages), **spec}}
+
+
+def client_certificate(folder, now, user, groups=()):
+    """Signed by the authority that is kept there: the certificate and its key (PEM)."""
+    asked = base64.b64decode(request(user, tuple(groups)))
+    return (signer(folder)(asked, now, LEAF_DAYS * 86_400),
+            key().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))

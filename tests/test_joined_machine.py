@@ -3,6 +3,8 @@ import asyncio
 
 import pytest
 
+from certificate_requests import client_certificate
+
 pytest.importorskip("grpc", reason="the extra muster[containers] is not installed")
 from muster.api.errors import ApiError  # noqa: E402
 from muster.client.kubeconfig import Kubeconfig  # noqa: E402
@@ -10,7 +12,7 @@ from muster.clock import Clock  # noqa: E402
 from muster.data_directory import DataDirectory  # noqa: E402
 from muster.joined_machine import Request, become_member  # noqa: E402
 from muster.node.membership import Membership, keep  # noqa: E402
-from muster.server.certificates import LEAF_DAYS, authority_hash, client_certificate, prepare  # noqa: E402
+from muster.server.certificates import LEAF_DAYS, authority_hash, prepare  # noqa: E402
 
 SERVER, TOKEN, HASH = "https://192.0.2.1:6443", "abcdef.0123456789abcdef", "sha256:" + "0" * 64
 DAY = 86_400.0

@@ -61,12 +61,8 @@ async def cluster_network(nodes: LocalNodes, mirror: Mirror, client: Client, kin
         names = await _open_names(stack, mirror, gateway, await _last_port(client))
         await keep(client, kinds, [*bootstrap.api_endpoints(address, front.port),
                                     *bootstrap.name_server(gateway, names.port)])
-        async with asyncio.TaskGroup() as group:
-            work = [group.create_task(proxies.run(), name="rules of services"),
-                    group.create_task(routes.run(), name="routes to machines")]
+        async with _kept(proxies, routes):
             yield
-            for task in work:
-                task.cancel()
 
 
 @contextlib.asynccontextmanager
@@ -78,12 +74,18 @@ async def joined_network(nodes: LocalNodes, mirror: Mirror, server: str, port: i
         names = await _open_names(stack, mirror, gateway, 0)
         proxies = NodeProxies(mirror, _hosted(nodes), str(IP_RANGE), {
             ("default", "kubernetes"): (server, port), ("kube-system", "kube-dns"): (gateway, names.port)})
-        async with asyncio.TaskGroup() as group:
-            work = [group.create_task(proxies.run(), name="rules of services"),
-                    group.create_task(routes.run(), name="routes to machines")]
+        async with _kept(proxies, routes):
             yield
-            for task in work:
-                task.cancel()
+
+
+@contextlib.asynccontextmanager
+async def _kept(proxies: NodeProxies, routes: MachineRoutes) -> AsyncIterator[None]:
+    async with asyncio.TaskGroup() as group:
+        work = [group.create_task(proxies.run(), name="rules of services"),
+                group.create_task(routes.run(), name="routes to machines")]
+        yield
+        for task in work:
+            task.cancel()
 
 
 def _routes(nodes: LocalNodes, mirror: Mirror, server: str) -> MachineRoutes:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from certificate_requests import client_certificate
 from muster.api.errors import (
     AlreadyExists,
     BadRequest,
@@ -29,7 +30,7 @@ from muster.client.kubeconfig import Kubeconfig
 from muster.client.remote import PAGE, RemoteClient
 from muster.clock import Clock
 from muster.first_roles import first_roles
-from muster.server.certificates import Certificates, client_certificate, prepare
+from muster.server.certificates import Certificates, prepare
 from muster.server.http import Api
 from muster.server.identity import component
 from muster.server.registry import Registry, WriteOptions

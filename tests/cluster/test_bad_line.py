@@ -37,6 +37,15 @@ async def nodes(admin, *names):
     await asyncio.sleep(5)
 
 
+async def told_to_go(line, admin, how):
+    """A pod, asked to end just when writes begin to fail."""
+    await nodes(admin, "n1")
+    await admin.create(a_pod("web"))
+    await asyncio.sleep(10)
+    line.troubles.append(trouble := Trouble(how))
+    await admin.delete(Key("pods", "default", "web"))
+    return trouble
+
 
 async def stays_ready(cluster, seconds):
     for _ in range(seconds):
@@ -48,11 +57,7 @@ async def stays_ready(cluster, seconds):
 def test_what_a_node_could_not_write_it_writes_again_by_itself(how):
     """The pod is told to go while every write fails; nothing else happens that could wake its node."""
     async def story(cluster, line, admin):
-        await nodes(admin, "n1")
-        await admin.create(a_pod("web"))
-        await asyncio.sleep(10)
-        line.troubles.append(trouble := Trouble(how))
-        await admin.delete(Key("pods", "default", "web"))
+        trouble = await told_to_go(line, admin, how)
         await asyncio.sleep(2)
         assert found(cluster, "pods"), "still on its node"
         line.mend(trouble)
@@ -64,11 +69,7 @@ def test_what_a_node_could_not_write_it_writes_again_by_itself(how):
 
 def test_after_a_long_time_of_failing_a_node_writes_within_ten_seconds():
     async def story(cluster, line, admin):
-        await nodes(admin, "n1")
-        await admin.create(a_pod("web"))
-        await asyncio.sleep(10)
-        line.troubles.append(trouble := Trouble(ERROR))
-        await admin.delete(Key("pods", "default", "web"))
+        trouble = await told_to_go(line, admin, ERROR)
         await asyncio.sleep(100)
         line.mend(trouble)
         await asyncio.sleep(11)

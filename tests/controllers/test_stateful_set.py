@@ -152,6 +152,13 @@ def test_rolls(spec, pods, does):
     assert summary(plan(seen(a_set(**spec), pods), NOW)) == does
 
 
+def both_ways(image, current, pods):
+    """What is done, and what a set does that wants upstream's way."""
+    recorded = "BA" if image == "A" else "AB" + image.replace("B", "")
+    return tuple(summary(plan(seen(a_set(image, current=current, **how), pods, recorded), NOW))
+                 for how in ({}, {"annotations": {UPSTREAM_STUCK_ROLLOUT: "true"}}))
+
+
 @pytest.mark.parametrize("image, current, pods, ours, upstreams", [
     pytest.param("A", "A", "0A 1A 2B?", "-2", "", id="rolled back from a broken template"),
     pytest.param("A", "A", "0A 1A 2B!", "-2", "", id="also where it was ready for a moment"),
@@ -162,10 +169,7 @@ def test_rolls(spec, pods, does):
     pytest.param("A", "A", "0A 1A 2B?-", "", "", id="once is enough"),
 ])
 def test_a_stuck_rollout_can_be_left(image, current, pods, ours, upstreams):
-    recorded = "BA" if image == "A" else "AB" + image.replace("B", "")
-    told = {UPSTREAM_STUCK_ROLLOUT: "true"}
-    assert summary(plan(seen(a_set(image, current=current), pods, recorded), NOW)) == ours
-    assert summary(plan(seen(a_set(image, current=current, annotations=told), pods, recorded), NOW)) == upstreams
+    assert both_ways(image, current, pods) == (ours, upstreams)
 
 
 @pytest.mark.parametrize("image, current, pods, ours, upstreams", [
@@ -179,10 +183,7 @@ def test_a_stuck_rollout_can_be_left(image, current, pods, ours, upstreams):
     pytest.param("C", "A", "0A 1A 2A! 3B? 4B?", "", "", id="not before those that stay are ready"),
 ])
 def test_stuck_pods_do_not_keep_a_set_from_shrinking(image, current, pods, ours, upstreams):
-    recorded = "BA" if image == "A" else "AB" + image.replace("B", "")
-    told = {UPSTREAM_STUCK_ROLLOUT: "true"}
-    assert summary(plan(seen(a_set(image, current=current), pods, recorded), NOW)) == ours
-    assert summary(plan(seen(a_set(image, current=current, annotations=told), pods, recorded), NOW)) == upstreams
+    assert both_ways(image, current, pods) == (ours, upstreams)
 
 
 def test_a_pod_and_who_it_is():

@@ -5,9 +5,10 @@ import stat
 
 import pytest
 
+from certificate_requests import client_certificate
 from muster.client.kubeconfig import Kubeconfig
 from muster.node.membership import RENEWED_AFTER, Membership, forget, keep, load
-from muster.server.certificates import client_certificate, prepare
+from muster.server.certificates import prepare
 
 NOW = 1_767_225_600.0
 DAY = 86_400.0

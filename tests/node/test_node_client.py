@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from certificate_requests import client_certificate
 from muster.api.kinds.built_in import BUILT_IN
 from muster.api.kinds.catalogue import Kinds
 from muster.api.objects import Key, Obj
@@ -16,7 +17,7 @@ from muster.client.remote import RemoteClient
 from muster.clock import Clock
 from muster.node import node_client
 from muster.node.node_client import NodeClient
-from muster.server.certificates import client_certificate, prepare
+from muster.server.certificates import prepare
 from muster.server.http import Api
 from muster.server.registry import Registry
 from muster.server.serving import serve

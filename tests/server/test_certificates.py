@@ -2,12 +2,16 @@
 from __future__ import annotations
 
 import stat
+from base64 import b64decode
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import NameOID
 
-from muster.server.certificates import ALWAYS_SERVED, CA_DAYS, LEAF_DAYS, client_certificate, prepare
+from certificate_requests import client_certificate, request
+from muster.api.errors import Internal
+from muster.server.certificates import ALWAYS_SERVED, CA_DAYS, LEAF_DAYS, prepare, signer
 
 NOW = 1_767_225_600.0
 DAY = 86_400.0
@@ -82,14 +86,24 @@ def test_what_is_broken_is_made_again(tmp_path, file, renewed):
     assert {name.partition(".")[0] for name, content in contents(tmp_path).items() if content != before[name]} == renewed
 
 
-def test_another_user(tmp_path):
+def test_what_a_client_asked_for(tmp_path):
     prepare(tmp_path, NOW)
     certificate, key = client_certificate(tmp_path, NOW, "bob", ["developers"])
     made = x509.load_pem_x509_certificate(certificate)
     made.verify_directly_issued_by(loaded(tmp_path / "ca.crt"))
-    assert b"PRIVATE KEY" in key
-    with pytest.raises(FileNotFoundError):
-        client_certificate(tmp_path / "nowhere", NOW, "bob")
+    assert made.subject.rfc4514_string() == "CN=bob,O=developers"
+    assert made.public_key() == load_pem_private_key(key, None).public_key()
+
+
+def test_a_signature_ends_with_the_authority(tmp_path):
+    prepare(tmp_path, NOW)
+    made = x509.load_pem_x509_certificate(signer(tmp_path)(b64decode(request("bob")), NOW, 2 * CA_DAYS * 86_400))
+    assert made.not_valid_after_utc == loaded(tmp_path / "ca.crt").not_valid_after_utc
+
+
+def test_nobody_signs_without_an_authority(tmp_path):
+    with pytest.raises(Internal, match="no certificate authority is there to sign with"):
+        signer(tmp_path)(b64decode(request("bob")), NOW, 60)
 
 
 def test_a_write_that_fails_leaves_the_old_one(tmp_path, monkeypatch):

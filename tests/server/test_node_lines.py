@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from small_cluster import pod
 
+from certificate_requests import client_certificate
 from muster.api.errors import BadRequest, Forbidden, Unauthorized, Unavailable
 from muster.api.kinds.built_in import BUILT_IN
 from muster.api.kinds.catalogue import Kinds
@@ -24,7 +25,7 @@ from muster.node.far_readings import FarReadings, Told
 from muster.node.line import WAITING, Line
 from muster.node.meters import Meters
 from muster.server import node_lines
-from muster.server.certificates import client_certificate, prepare
+from muster.server.certificates import prepare
 from muster.server.http import Api
 from muster.server.node_rights import LINE
 from muster.server.pipe import Duplex

@@ -8,9 +8,9 @@ https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/#resource-
 """
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from . import quantities
 from .objects import Obj
@@ -30,6 +30,7 @@ class Amount(NamedTuple):
 
 Amounts = dict[str, Amount]  # resource -> how much
 NONE, ONE = Amount(0), Amount(1)
+N = TypeVar("N")
 
 
 @lru_cache(maxsize=16384)
@@ -69,27 +70,28 @@ def pod_limits(spec: Obj, *, overhead: bool = True) -> Amounts:
 
 
 def _together(spec: Obj, field: str) -> Amounts:
-    total: Amounts = {}
+    return together(spec, lambda container: of_container(container, field), add, _raise_to)
+
+
+def together(spec: Obj, takes: Callable[[Obj], dict[str, N]], add: Callable[[dict[str, N], dict[str, N]], None],
+             raise_to: Callable[[dict[str, N], dict[str, N]], None]) -> dict[str, N]:
+    """What the containers of a pod take, in numbers of any kind; `takes` makes a new dict each time."""
+    total: dict[str, N] = {}
     for container in spec.get("containers") or ():
-        add(total, of_container(container, field))
-    _raise_to(total, _largest_step(spec.get("initContainers") or (), field, total))
-    return total
-
-
-def _largest_step(containers: Iterable[Obj], field: str, total: Amounts) -> Amounts:
-    """What any start-up step takes beside the sidecars before it; `total` grows by the sidecars."""
-    sidecars: Amounts = {}
-    largest: Amounts = {}
-    for container in containers:
-        step = of_container(container, field)
+        add(total, takes(container))
+    sidecars: dict[str, N] = {}
+    largest_step: dict[str, N] = {}
+    for container in spec.get("initContainers") or ():
+        step = takes(container)
         if container.get("restartPolicy") == "Always":
             add(total, step)
             add(sidecars, step)
             step = sidecars
         else:
             add(step, sidecars)
-        _raise_to(largest, step)
-    return largest
+        raise_to(largest_step, step)
+    raise_to(total, largest_step)
+    return total
 
 
 def of_container(container: Obj, field: str) -> Amounts:

@@ -18,6 +18,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from . import quantities
+from .amounts import together
 from .objects import Obj, at, name_of, with_
 
 NO_SCHEDULE, PREFER_NO_SCHEDULE, NO_EXECUTE = "NoSchedule", "PreferNoSchedule", "NoExecute"
@@ -203,25 +204,8 @@ def _requested(container: Obj, unasked: Amounts | None) -> Amounts:
 def requests_of(pod_spec: Obj, unasked: Amounts | None = None) -> Amounts:
     """What the scheduler must find free for the pod; `unasked` is what a container takes that does not say.
 
-    The larger of what the containers take together and what any start-up step takes, plus the overhead.
-    Sidecars (init containers that restart) run beside the containers and beside every later step.
-    https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/#resource-sharing-within-containers
-    """
-    total: Amounts = {}
-    for container in pod_spec.get("containers") or ():
-        _add(total, _requested(container, unasked))
-    sidecars: Amounts = {}
-    largest_step: Amounts = {}
-    for container in pod_spec.get("initContainers") or ():
-        step = _requested(container, unasked)
-        if container.get("restartPolicy") == "Always":
-            _add(total, step)
-            _add(sidecars, step)
-            step = sidecars
-        else:
-            _add(step, sidecars)
-        _raise_to(largest_step, step)
-    _raise_to(total, largest_step)
+    Plain numbers: the scheduler reads every pod it meets."""
+    total = together(pod_spec, lambda container: _requested(container, unasked), _add, _raise_to)
     _add(total, amounts_of(pod_spec.get("overhead")))
     return total
 

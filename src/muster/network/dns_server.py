@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
-import logging
 from collections.abc import AsyncIterator, Awaitable, Iterable
 from typing import Any, cast
 
@@ -24,8 +23,6 @@ from ..client.mirror import Mirror
 from .directory import RESOURCES, Directory
 from .dns import REFUSED, REVERSE, Answer, Record, answer, is_ours
 from .forwarding import Forwarder
-
-log = logging.getLogger(__name__)
 
 PLAIN_OCTETS, MOST_OCTETS, TCP_OCTETS = 512, 1232, 65535
 MOST_CONNECTIONS, MOST_QUESTIONS = 128, 100

@@ -17,7 +17,7 @@ from ..api.objects import Obj, uid_of
 from . import images
 from .behaviour import Behaviour, of_pod
 from .commands import Course
-from .life import PULLING, RUNNING, STARTING, Life, Part, Run, course_of
+from .life import PULLING, RUNNING, STARTING, Part, Run, course_of
 from .misfortune import CRASH, GOOD_LUCK, PULL_FAILED, Luck, Misfortune, luck, luck_of
 
 LONGEST_TEARDOWN_S = 2.0  # of a simulated pod's network, however slowly its containers stop
@@ -168,8 +168,3 @@ class Reported:
 
     def stop_s(self) -> float:
         return math.inf
-
-
-def is_settled(life: Life) -> bool:
-    """Does nothing of the pod run or start any more?"""
-    return not any(run.stage in (RUNNING, STARTING) for run in life.runs)

@@ -24,7 +24,6 @@ from .host_command import CommandFailed, attempt, run
 __all__ = ["CommandFailed"]
 
 CANDIDATES = tuple(f"10.{second}.0.0/16" for second in range(88, 120))
-MOST_NODES = 250
 PROTOCOL = "77"  # what routes to other machines are told by
 NAMESPACES = Path("/run/netns")
 RULES_WITHIN_S = 300.0  # 2,000 services take 4 s at the start, and 0.2 s when one changes

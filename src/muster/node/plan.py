@@ -23,8 +23,11 @@ from .life import (
     EPHEMERAL,
     EXITED,
     INIT,
+    PULLING,
     QUEUED,
+    RUNNING,
     SIDECAR,
+    STARTING,
     UNPULLABLE,
     Life,
     Run,
@@ -36,6 +39,9 @@ from .turn import MOST_STEPS, Host, Telling, Turn, succeeded
 
 EVICTION_GRACE_S = 1.0  # upstream's, where a hard threshold was met
 LATE_S = 1.0  # a step that comes later than this (the process slept, the node was away) counts from now
+
+STEPS = {PULLING: pulling.finish, UNPULLABLE: pulling.after_failure, STARTING: running.start, RUNNING: running.go_on,
+         EXITED: running.restart, BACKOFF: running.again}  # where a stage ends
 
 DEADLINE_EXCEEDED = Verdict("DeadlineExceeded", "Pod was active on the node longer than the specified deadline")
 
@@ -88,7 +94,8 @@ def _go_on(turn: Turn) -> None:
         run = turn.runs[place]
         turn.moment = run.until if turn.now - run.until <= LATE_S else turn.now
         turn.network(up=True)
-        _step(turn, place, run)
+        if step := STEPS.get(run.stage):
+            step(turn, place, run)
     if turn.deadline <= turn.now and turn.verdict is None and not turn.is_over():
         stopping.fail(turn, DEADLINE_EXCEEDED, "Normal")
     elif turn.is_over():
@@ -145,22 +152,6 @@ def _startable(turn: Turn) -> int | None:
 def _startable_ephemeral(turn: Turn) -> int | None:
     return next((place for place, part in enumerate(turn.parts)
                  if part.role == EPHEMERAL and turn.runs[place].stage == QUEUED), None)
-
-
-def _step(turn: Turn, place: int, run: Run) -> None:
-    match run.stage:
-        case "pulling":
-            pulling.finish(turn, place, run)
-        case "unpullable":
-            pulling.after_failure(turn, place, run)
-        case "starting":
-            running.start(turn, place, run)
-        case "running":
-            running.go_on(turn, place, run)
-        case "exited":
-            running.restart(turn, place, run)
-        case "backoff":
-            running.again(turn, place, run)
 
 
 def _needs_worker(run: Run) -> bool:

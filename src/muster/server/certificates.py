@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -83,20 +83,10 @@ def prepare(folder: Path, now: float, hosts: Iterable[str] = ()) -> Certificates
         _save(folder / "server", server)
     admin = _load(folder / "admin", moment, ca)
     if admin is None:
-        admin = _sign(ca, moment, common_name="kubernetes-admin", organization="system:masters", usage=_CLIENT)
+        admin = _sign(ca, moment, common_name="kubernetes-admin", groups=["system:masters"], usage=_CLIENT)
         _save(folder / "admin", admin)
     return Certificates(folder / "ca.crt", folder / "server.crt", folder / "server.key",
                         _pem(ca.certificate), _pem(admin.certificate), _key_pem(admin.key))
-
-
-def client_certificate(folder: Path, now: float, user: str, groups: Sequence[str] = ()) -> tuple[bytes, bytes]:
-    """A certificate and its key (PEM) for another user of the cluster."""
-    moment = datetime.fromtimestamp(now, UTC)
-    ca = _load(folder / "ca", moment)
-    if ca is None:
-        raise FileNotFoundError(f"{folder / 'ca.crt'}: no certificate authority is there to sign with")
-    made = _sign(ca, moment, common_name=user, organization=groups, usage=_CLIENT)
-    return _pem(made.certificate), _key_pem(made.key)
 
 
 def authority_hash(ca: bytes) -> str:
@@ -137,9 +127,8 @@ def _make_ca(moment: datetime) -> _Pair:
 
 
 def _sign(ca: _Pair, moment: datetime, *, common_name: str, usage: x509.ObjectIdentifier,
-          organization: str | Sequence[str] = (), hosts: Iterable[str] = ()) -> _Pair:
+          groups: Iterable[str] = (), hosts: Iterable[str] = ()) -> _Pair:
     key = ec.generate_private_key(ec.SECP256R1())
-    groups = (organization,) if isinstance(organization, str) else organization
     subject = x509.Name([*(x509.NameAttribute(NameOID.ORGANIZATION_NAME, group) for group in groups),
                          x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
     authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca.key.public_key())

@@ -16,12 +16,12 @@ from collections.abc import AsyncIterator
 
 from .pipe import Duplex, Pieces
 
-SYN_STREAM, SYN_REPLY, RST_STREAM, PING, GOAWAY, HEADERS = 1, 2, 3, 6, 7, 8
+SYN_STREAM, SYN_REPLY, RST_STREAM, PING, HEADERS = 1, 2, 3, 6, 8
 FIN = 1
 LARGEST_FRAME, MOST_STREAMS = 1 << 24, 1000
 MOST_WAITING = 1 << 20
 PIECE = 1 << 16
-CANCEL, REFUSED = 5, 3
+REFUSED = 3
 
 # What headers are compressed against: part of the protocol (section 2.6.10.1).
 _WORDS = """
