@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 KUBECTL = os.environ.get("KUBECTL") or shutil.which("kubectl")
@@ -136,6 +137,17 @@ class Space:
         listed = json.loads(self.kubectl("get", "events", "-o", "json", "--field-selector", f"involvedObject.name={name}"))
         return [f"{one['type']} {one['reason']} {one['message']}"
                 for one in sorted(listed["items"], key=lambda one: (one["firstTimestamp"], one["metadata"]["name"]))]
+
+
+@contextmanager
+def started(nodes):
+    """These, once pods can run there, and their default namespace; ended afterwards."""
+    nodes.up()
+    nodes.kubectl("wait", "--for=create", "serviceaccount/default", "--timeout=10s")
+    try:
+        yield nodes, Space(nodes, "default")
+    finally:
+        nodes.down()
 
 
 def pod(name="web", *containers, **spec):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from real_nodes import Nodes, Space, kill, pod, shell
+from real_nodes import Nodes, kill, pod, shell, started
 
 STAYS = "trap 'exit 0' TERM; while :; do sleep 0.2; done"
 DATA = {"volumeMounts": [{"name": "data", "mountPath": "/data"}]}
@@ -29,13 +29,8 @@ def kept_so(tmp_path, busybox, *archives, disk_mi=0, **settings):
         (data / "kubelet.yaml").write_text(yaml.safe_dump(
             {"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration", **settings}))
         loads = [word for archive in (busybox, *archives) for word in ("--load-image", archive)]
-        cluster = Nodes(data, "--nodes", 1, *loads)
-        cluster.up()
-        cluster.kubectl("wait", "--for=create", "serviceaccount/default", "--timeout=10s")
-        try:
-            yield cluster, Space(cluster, "default")
-        finally:
-            cluster.down()
+        with started(Nodes(data, "--nodes", 1, *loads)) as found:
+            yield found
     finally:
         if disk_mi:
             subprocess.run(["umount", str(data)], check=True)

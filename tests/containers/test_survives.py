@@ -3,22 +3,14 @@ import json
 import os
 import socket
 import subprocess
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from real_nodes import WAITS, Nodes, Space, kill, pod, shell
+from real_nodes import WAITS, Nodes, kill, pod, shell, started
 
 
-@contextmanager
 def own_cluster(tmp_path, busybox):
-    cluster = Nodes(tmp_path / "data", "--nodes", 1, "--load-image", busybox)
-    cluster.up()
-    cluster.kubectl("wait", "--for=create", "serviceaccount/default", "--timeout=10s")
-    try:
-        yield cluster, Space(cluster, "default")
-    finally:
-        cluster.down()
+    return started(Nodes(tmp_path / "data", "--nodes", 1, "--load-image", busybox))
 
 
 def _tag(data):
