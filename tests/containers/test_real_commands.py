@@ -94,6 +94,32 @@ def test_attach(space):
     there.communicate()
 
 
+def test_attach_without_an_input(space):
+    space.apply(pod("ticks", shell("while :; do echo tick; sleep 0.2; done")))
+    space.ready("ticks")
+    there = space.start("attach", "ticks")
+    assert [there.stdout.readline() for _ in range(3)] == ["tick\n"] * 3
+    space.kubectl("delete", "pod", "ticks")
+    assert there.wait(30) == 0
+    there.communicate()
+
+
+@pytest.mark.parametrize("way", WAYS)
+class TestInputThatEnds:
+    def test_of_a_pod_that_is_run_for_it(self, space, way):
+        """kubectl says `stdinOnce`: the end of the input is the end of the container's."""
+        words = ["--image=busybox", "--image-pull-policy=IfNotPresent", "--restart=Never", "--rm", "--quiet", "--", "cat"]
+        assert run(space, way, "run", "-i", "copies", *words, given=b"one\ntwo\n")[:2] == (0, b"one\ntwo\n")
+
+    def test_of_a_container_that_reads_on(self, space, way):
+        """The session ends, and the container goes on."""
+        space.apply(pod("echo", shell("while read line; do echo got $line; done", stdin=True)))
+        space.ready("echo")
+        for word in (b"one", b"two"):
+            assert run(space, way, "attach", "-i", "-q", "echo", given=word + b"\n")[:2] == (0, b"got " + word + b"\n")
+        assert space.get("pod", "echo")["status"]["containerStatuses"][0]["restartCount"] == 0
+
+
 class TestLogs:
     def test_options(self, space):
         space.apply(pod("talks", shell("echo err >&2; sleep 0.2; for n in 1 2 3 4 5; do echo line $n; done; head -c 40000 /dev/zero | tr '\\0' x; echo"),

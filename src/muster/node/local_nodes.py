@@ -1,6 +1,7 @@
 """The real nodes of this machine: made when a cluster starts, taken over where they were left, and taken away.
 
-    <data>/nodes.json     the cluster's tag, its network and its nodes: what there is to take over or to clean
+    <data>/nodes.json     the cluster's tag, its network and its nodes: what there is to take over or to clean; and
+                          which images take the place of others, until that is said anew
     <data>/nodes/<node>   images, volumes and logs of a node                 /run/muster/<tag>/<node>   its sockets
 
 Taking away leaves no process, namespace, bridge, rule, mount or cgroup; images and logs stay in the data directory.
@@ -43,7 +44,7 @@ class Wanted(NamedTuple):
     nodes: int | None  # None: as many as there were, or 1
     cidr: str = ""
     archives: Sequence[Path] = ()
-    replaced: Sequence[tuple[str, str]] = ()  # images: pattern, and what takes its place
+    replaced: Sequence[tuple[str, str]] = ()  # images: pattern, and what takes its place; empty: as before
     cluster_dns: str = ""  # whom pods ask for names
     kubelet_config: Path | None = None  # how nodes are kept; None: as the data directory says, if it does
 
@@ -109,7 +110,8 @@ async def _stand(data: Path, fabric: Fabric, numbers: Mapping[str, int], wanted:
     if before and (before.get("cidr") != fabric.cidr or not there.items() <= numbers.items()):
         await clean(data)  # what runs now is not what is wanted: the pods start anew
     dropped = sorted(set(there) - set(numbers))
-    _write_record(data, fabric, numbers)
+    wanted = wanted._replace(replaced=wanted.replaced or before.get("replaced", ()))
+    _write_record(data, fabric, numbers, wanted.replaced)
     try:
         await network_namespace.build_fabric(fabric)
         agents = []
@@ -182,12 +184,14 @@ def _record(data: Path) -> Obj:
         nodes = said["nodes"] if isinstance(said["nodes"], dict) else {  # as older versions wrote it
             name: number for number, name in enumerate(said["nodes"], 1)}
         return {"tag": str(said["tag"]), "cidr": str(said["cidr"]),
-                "nodes": {str(name): int(number) for name, number in nodes.items()}}
+                "nodes": {str(name): int(number) for name, number in nodes.items()},
+                "replaced": [(str(pattern), str(image)) for pattern, image in said.get("replaced", ())]}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 
 
-def _write_record(data: Path, fabric: Fabric, nodes: Mapping[str, int]) -> None:
+def _write_record(data: Path, fabric: Fabric, nodes: Mapping[str, int], replaced: Sequence[tuple[str, str]]) -> None:
     fresh = data / "nodes.json.new"
-    fresh.write_text(json.dumps({"tag": fabric.tag, "cidr": fabric.cidr, "nodes": dict(nodes)}))
+    fresh.write_text(json.dumps({"tag": fabric.tag, "cidr": fabric.cidr, "nodes": dict(nodes),
+                                 "replaced": list(replaced)}))
     os.replace(fresh, data / "nodes.json")

@@ -58,14 +58,16 @@ class NodeImages:
 
     def mapped(self, image: str) -> str:
         """In full."""
-        full = full_name(image)
-        for pattern, instead in self._replaced:
-            if fnmatchcase(image, pattern) or fnmatchcase(full, pattern):
-                return full_name(instead)
-        return full
+        return full_name(self._instead(image) or image)
 
     def is_replaced(self, image: str) -> bool:
-        return self.mapped(image) != full_name(image)
+        """Also by itself: then the one that is here will do."""
+        return self._instead(image) is not None
+
+    def _instead(self, image: str) -> str | None:
+        full = full_name(image)
+        return next((instead for pattern, instead in self._replaced
+                     if fnmatchcase(image, pattern) or fnmatchcase(full, pattern)), None)
 
     def reference(self, image: str) -> str:
         """What the runtime is asked for."""

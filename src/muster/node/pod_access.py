@@ -56,7 +56,10 @@ class PodAccess:
         return ExecSession(self._agent.runtime, container, id_, self._agent.containerd.state / "exec" / id_, wanted)
 
     async def attach(self, pod: Obj, wanted: Wanted) -> Session:
-        return AttachSession(self._agent.runtime, self._running_container(pod, wanted.container), wanted)
+        container = self._running_container(pod, wanted.container)
+        spec = self._agent.runners[uid_of(pod)].containers.spec_of(wanted.container)
+        return AttachSession(self._agent.runtime, container, wanted,
+                             is_given_once=bool(spec.get("stdinOnce")) and not spec.get("tty"))
 
     async def connect(self, pod: Obj, port: int) -> tuple[Duplex, Closing]:
         """Raises OSError."""

@@ -136,9 +136,9 @@ class PodContainers:
             raise ConfigError(refusal)
         mounts = volumes.mounts_of(pod, spec, runner.files.folder, dict(env), agent.lookup, agent.host_paths)
         mounts += self._own_mounts(spec, attempt, {mount.path for mount in mounts})
-        target = ""
-        if spec.get("targetContainerName"):
-            target = self.id_of(spec["targetContainerName"]) or ""
+        target = self.id_of(spec["targetContainerName"]) if spec.get("targetContainerName") else ""
+        if target is None:
+            raise ConfigError(f"unable to find target container {spec['targetContainerName']}")
         return configs.container(pod, spec, agent.place, image=agent.images.reference(spec.get("image", "")),
                                  attempt=attempt, command=command, args=args, env=env, mounts=mounts, target_id=target)
 

@@ -29,15 +29,12 @@ class PodSandbox:
         self.id = ""
         self.address = ""  # of the pod
         self.attempt = 0  # of the next one
-        self._config: Any = None
 
     @property
     def config(self) -> Any:
-        """As the one that is there was told."""
-        if self._config is None:
-            pod = self._runner.pod
-            self._config = configs.sandbox(pod, self._agent.place, self._agent.dns(pod), self.attempt - 1)
-        return self._config
+        """Of the one that is there, as the pod reads now: who comes to debug it may be allowed more than the rest."""
+        pod = self._runner.pod
+        return configs.sandbox(pod, self._agent.place, self._agent.dns(pod), self.attempt - 1)
 
     def take_over(self, found: list[Any], address: str) -> bool:
         """`found`: the runtime's, the oldest first.  Is one of them good?"""
@@ -83,7 +80,7 @@ class PodSandbox:
         async with agent.starting:
             self.attempt += 1
             answer = await agent.runtime.call("RunPodSandbox", config=config, within_s=240.0)
-        self._config, self.id = config, answer.pod_sandbox_id
+        self.id = answer.pod_sandbox_id
         agent.sandboxes[self.id] = self._runner
         await self._learn_address()
         self._runner.files.write_hosts(pod, self.address, agent.domain)

@@ -115,7 +115,8 @@ def _container_status(part: Part, run: Run, uid: str, creating: str, now: float)
     status["name"] = part.name
     status["ready"] = _is_complete(run) if part.role == INIT else run.is_ready(now) and part.role != EPHEMERAL
     status["restartCount"] = run.restarts
-    status["started"] = run.is_started(now)
+    if part.role != EPHEMERAL:
+        status["started"] = run.is_started(now)
     status["state"] = state
     if part.mounts:
         status["volumeMounts"] = part.mounts

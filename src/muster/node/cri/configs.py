@@ -194,7 +194,7 @@ def _number(value: int | None) -> Any:
 
 
 def _all_containers(spec: Obj) -> list[Obj]:
-    return [*(spec.get("initContainers") or ()), *spec["containers"]]
+    return [*(spec.get("initContainers") or ()), *spec["containers"], *(spec.get("ephemeralContainers") or ())]
 
 
 def root_refusal(pod: Obj, spec: Obj, image_uid: int | None, image_user: str) -> str:
