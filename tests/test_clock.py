@@ -32,6 +32,26 @@ def test_without_a_seed_no_two_clocks_draw_the_same():
     assert Clock().uid("pods") != Clock().uid("pods")
 
 
+def test_a_fresh_clock_may_be_given_another_seed():
+    def drawn(clock, part):
+        return part.random(), clock.uid("pods"), clock.fork("another").random()
+
+    clock = Clock(seed=1)
+    part = clock.fork("part")
+    clock.reseed(2)
+    other = Clock(seed=2)
+    assert drawn(clock, part) == drawn(other, other.fork("part")), "as if it had been made so"
+
+
+@pytest.mark.parametrize("draw", [lambda clock, part: part.random(), lambda clock, part: clock.uid("pods")])
+def test_a_clock_that_was_drawn_from_is_not_fresh(draw):
+    clock = Clock(seed=1)
+    part = clock.fork("part")
+    assert clock.is_fresh
+    draw(clock, part)
+    assert not clock.is_fresh
+
+
 def test_virtual_time_passes_by_the_year():
     """Where the numbers are so large that asyncio's own idea of "just now" is lost in their last digit."""
     async def main(clock):

@@ -16,8 +16,9 @@ import math
 import random
 import selectors
 import time
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Self, TypeVar
+from weakref import WeakKeyDictionary
 
 T = TypeVar("T")
 START = 1_767_225_600.0  # 2026-01-01T00:00:00Z: where virtual time begins unless told otherwise
@@ -40,6 +41,7 @@ class Clock:
         self.now = now
         self._seed = random.SystemRandom().getrandbits(128) if seed is None else seed
         self._of: dict[str, random.Random] = {}  # resource -> what its names and uids are drawn from
+        self._forks: WeakKeyDictionary[random.Random, str] = WeakKeyDictionary()  # generators, and their names
 
     def uid(self, resource: str) -> str:
         """A random UUID, version 4 (RFC 9562); its bits are put together here, a third of what `uuid` takes."""
@@ -52,6 +54,23 @@ class Clock:
 
     def fork(self, name: str) -> random.Random:
         """A generator for one part."""
+        made = self._generator(name)
+        self._forks[made] = name
+        return made
+
+    @property
+    def is_fresh(self) -> bool:
+        """Was nothing drawn so far?"""
+        return all(one.getstate() == self._generator(name).getstate() for one, name in self._forks.items())
+
+    def reseed(self, seed: int | str) -> None:
+        """From here on as if the clock had been made with this seed.  Only while it is fresh."""
+        assert self.is_fresh, "what was drawn would have been drawn otherwise"
+        self._seed = seed
+        for one, name in self._forks.items():
+            one.seed(f"{seed}/{name}")
+
+    def _generator(self, name: str) -> random.Random:
         return random.Random(f"{self._seed}/{name}")
 
     def _chance(self, resource: str) -> random.Random:
@@ -98,16 +117,36 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._start + self.elapsed
 
 
+class VirtualTime:
+    """A loop in virtual time, and the clock of all that lives in it.  Time passes while something is run."""
+
+    def __init__(self, start: float = START, seed: int | str = 0):
+        self.loop = VirtualLoop(start)
+        self.clock = Clock(self.loop.now, seed)
+
+    def run(self, work: Awaitable[T]) -> T:
+        """All that lives there goes on until this is done, and then stands still."""
+        return self.loop.run_until_complete(work)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        left = asyncio.all_tasks(self.loop)
+        for task in left:
+            task.cancel()
+        self.loop.run_until_complete(_over(left))
+        self.loop.close()
+
+
+async def _over(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
 def run_virtual(main: Callable[[Clock], Awaitable[T]], *, start: float = START, seed: int | str = 0) -> T:
     """Runs `main(clock)` to its end in virtual time."""
-    loop = VirtualLoop(start)
-    try:
-        return loop.run_until_complete(main(Clock(loop.now, seed)))
-    finally:
-        for task in asyncio.all_tasks(loop):
-            task.cancel()
-        loop.run_until_complete(asyncio.sleep(0))
-        loop.close()
+    with VirtualTime(start, seed) as time:
+        return time.run(main(time.clock))
 
 
 # ------------------------------------------------------------------ time that stands still until it is told to pass

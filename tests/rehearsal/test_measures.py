@@ -98,7 +98,7 @@ def test_a_node_that_is_lost_and_comes_back(tmp_path) -> None:
     if found.endings:
         assert all(60 + 340 <= one.at_s <= 60 + 352 for one in found.endings)
         assert work.worst_unavailable == len(found.endings)
-        assert found.violations and "budget default/web: 3 healthy pods at worst" in found.violations[0]
+        assert found.broken_budgets and "budget default/web: 3 healthy pods at worst" in found.broken_budgets[0]
     assert [what.rpartition(" ")[2] for _, what in found.strikes] == ["silent", "back"]
 
 

@@ -23,6 +23,7 @@ def refused(folder, *given, **more) -> str:
     pytest.param({"record": Path("no/such/folder/x.rec")}, "--record no/such/folder/x.rec: there is no folder", id="record where"),
     pytest.param({"record": Path("x.rec"), "settings": ["ds/agent.spec.minReadySeconds=1,2"]},
                  "--record x.rec: that is one history, and --set names 2 alternatives; record one of them", id="record what"),
+    pytest.param({"laws": "some"}, "--laws some: use all, first or none", id="which laws"),
     pytest.param({"output": "png"}, "-o png: name the file that it goes into with --out FILE", id="png to a terminal"),
     pytest.param({"until": "soon"}, '--until soon: must be "stable" or a duration', id="until when"),
     pytest.param({"until": "never"}, "--until never: must be longer than nothing, and end", id="until never"),

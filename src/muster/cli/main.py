@@ -170,6 +170,8 @@ def rehearse(
     runs: Annotated[int, typer.Option(min=1, max=10_000, help="Of each alternative, each on its own luck.")] = 1,
     seed: Annotated[str, typer.Option(help="The same seed gives the same history, byte for byte.")] = "0",
     jobs: Annotated[int | None, typer.Option(min=1, max=256, show_default="all cores", help="Processes.")] = None,
+    laws: Annotated[str, typer.Option(metavar="all|first|none", show_default="first, up to 1,000 nodes", help=(
+        "Which runs of each alternative are held to Muster's laws for its own controllers."))] = "",
     output: Annotated[str, typer.Option("-o", "--output", help="text, json, svg, png or html.")] = "text",
     out: Annotated[Path | None, typer.Option("--out", help="Write it there instead of to the terminal.")] = None,
     record: Annotated[Path | None, typer.Option(
@@ -185,7 +187,7 @@ def rehearse(
     run(options(files=files or (), on=on or (), pools=described, settings=settings or (), restart=restart or (),
                 lengths={"pull": pull, "start": start, "ready": ready, "task": task, "stop": stop},
                 fail=fail or (), kill_node=kill_node or (), skew=skew or (), until=until, runs=runs, seed=seed,
-                jobs=jobs, output=output, out=out, record=record))
+                jobs=jobs, output=output, out=out, laws=laws, record=record))
 
 
 @app.command()

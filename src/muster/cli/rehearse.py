@@ -13,9 +13,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ..rehearsal.answer import Answer
+from ..rehearsal.jobs import Show
 from ..rehearsal.options import Options
 from ..rehearsal.picture import svg
-from ..rehearsal.play import Show, play
+from ..rehearsal.play import play
 from ..rehearsal.report import text
 from ..rehearsal.report_html import html
 from ..rehearsal.report_json import json_text

@@ -279,7 +279,7 @@ class Measure:
 
     # ---- the answer
 
-    def outcome(self, seed: str, verdict: str, violations: Sequence[str] = ()) -> Outcome:
+    def outcome(self, seed: str, verdict: str, broken_laws: Sequence[str] | None = None) -> Outcome:
         assert self._started is not None, "begun"
         now, began = self._now(), self._started
         self._availability.mature(now)
@@ -301,7 +301,7 @@ class Measure:
                  node: [each.pod for each in pods.values()] for node, pods in one.on.items()})],
             [(f"{key.namespace}/{key.name}", pending_why(self.pods[key].pod, self.nodes.get(self.pods[key].node)))
              for key in sorted(self.progress.unsettled)[:MOST_PENDING]],
-            [*self._budgets.broken(now - began), *violations], list(self._strikes), cost, self._fingerprint.text(),
+            list(self._budgets.broken(now - began)), broken_laws, list(self._strikes), cost, self._fingerprint.text(),
             {one.name: one.timeline.rows for one in drawn},
             {one.name: [(max(0.0, when - began), down) for when, down in one.downs] for one in drawn})
 

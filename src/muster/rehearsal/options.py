@@ -15,6 +15,7 @@ from .faults import Fault, parse_fail, parse_kill_node, parse_skew
 
 STABLE = "stable"
 MEASURED = "measured"
+ALL, FIRST, NONE, USUAL = "all", "first", "none", ""  # which runs of each alternative are held to the laws
 OUTPUTS = ("text", "json", "svg", "png", "html")
 MOST_RUNS, MOST_JOBS, MOST_ALTERNATIVES = 10_000, 256, 64
 
@@ -34,13 +35,14 @@ class Options:
     jobs: int = 1
     output: str = "text"
     out: Path | None = None
+    laws: str = USUAL  # the first of each, if it is not too large
     record: Path | None = None  # where the history of the first run is kept
 
 
 def options(*, files: Sequence[Path], on: Sequence[Path], pools: Sequence[Obj], settings: Sequence[str],
             restart: Sequence[str], lengths: dict[str, str | None], fail: Sequence[str], kill_node: Sequence[str],
             until: str, runs: int, seed: str, jobs: int | None, output: str, out: Path | None,
-            skew: Sequence[str] = (), record: Path | None = None) -> Options:
+            skew: Sequence[str] = (), laws: str = USUAL, record: Path | None = None) -> Options:
     """Raises BadRequest with the one sentence that says which option is wrong, and why."""
     for option, paths in (("-f", files), ("--on", on)):
         for path in paths:
@@ -52,6 +54,8 @@ def options(*, files: Sequence[Path], on: Sequence[Path], pools: Sequence[Obj], 
         raise BadRequest("say what happens: -f FILE, --set, or --restart")
     if output not in OUTPUTS:
         raise BadRequest(f"-o {output}: use {', '.join(OUTPUTS[:-1])} or {OUTPUTS[-1]}")
+    if laws not in (ALL, FIRST, NONE, USUAL):
+        raise BadRequest(f"--laws {laws}: use {ALL}, {FIRST} or {NONE}")
     if output == "png" and out is None:
         raise BadRequest("-o png: name the file that it goes into with --out FILE")
     for option, file in (("--out", out), ("--record", record)):
@@ -68,7 +72,7 @@ def options(*, files: Sequence[Path], on: Sequence[Path], pools: Sequence[Obj], 
         raise BadRequest(f"--record {record}: that is one history, and --set names {count} alternatives; "
                          "record one of them")
     return Options(tuple(files), tuple(on), tuple(pools), parsed, tuple(restart), said, faults, _until(until), runs,
-                   seed, jobs or os.cpu_count() or 1, output, out, record)
+                   seed, jobs or os.cpu_count() or 1, output, out, laws, record)
 
 
 def _faults(fail: Sequence[str], kill_node: Sequence[str], skew: Sequence[str]) -> tuple[Fault, ...]:

@@ -73,7 +73,8 @@ class Outcome:
     replaced: Mapping[str, int]  # workload -> pods that its own controller ended
     without_daemon: Sequence[WithoutDaemon]
     pending: Sequence[tuple[str, str]]  # pods that did not come up: name, why
-    violations: Sequence[str]
+    broken_budgets: Sequence[str]
+    broken_laws: Sequence[str] | None  # None: it was not held to them
     strikes: Sequence[tuple[float, str]]  # what went wrong on purpose, and when
     cost: Cost
     history: str  # sha256 of every change

@@ -1,8 +1,8 @@
 """All runs of all alternatives, over as many processes as there are to be: one run of one alternative at a time each.
 
-Every run is deterministic by itself, so it does not matter which process plays it, or when.  Processes are forked
-where that is safe (Linux): they find the stage in their memory, as large as it may be.  Elsewhere they are spawned and
-are handed it.
+Every run is deterministic by itself, so it makes no difference to its answer which process plays it, when, or how that
+came to be: forked for it from the world at work where forking is safe (Linux), or spawned, handed the stage, and
+playing one run after the other elsewhere.
 """
 from __future__ import annotations
 
@@ -10,66 +10,78 @@ import gc
 import multiprocessing
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 
 from .answer import Answer, Answered
+from .forked import played_forked
+from .jobs import Job, Show, Told, jobs_of
 from .outcome import INTERRUPTED, Outcome
 from .runs import rehearse
 from .stage import Stage
 
-Show = Callable[[str, float], None]  # what is being done, and how much of all is
+FORKS = sys.platform == "linux"
 
-_stage: Stage | None = None  # of a worker process
+_stage: Stage | None = None  # of a spawned process
 
 
-def play(stage: Stage, show: Show = lambda what, share: None) -> Answer:
-    """Everything that was asked for; after a KeyboardInterrupt, what is known by then."""
+def play(stage: Stage, show: Show = lambda what, share: None, *, forks: bool = FORKS) -> Answer:
+    """Ctrl-C ends it: then the answer tells what is known by then, and is not complete."""
     answer = Answer(stage, [Answered(one) for one in stage.alternatives])
-    jobs = [(place, run) for run in range(stage.options.runs) for place in range(len(stage.alternatives))]
+    jobs = jobs_of(stage)
     processes = min(stage.options.jobs, len(jobs))
+    if len(jobs) == 1 or processes == 1 and not forks:
+        told = _played_here(stage, jobs, show)
+    elif forks:
+        told = played_forked(stage, jobs, processes, show)
+    else:
+        told = _played_spawned(stage, jobs, processes, show)
+    found: dict[Job, Outcome] = {}
     try:
-        if processes == 1:
-            _play_here(stage, jobs, answer, show)
-        else:
-            _play_in(processes, stage, jobs, answer, show)
+        for job, outcome in told:
+            found[job] = outcome
     except KeyboardInterrupt:
         answer.complete = False
+    whole = {place for (place, _), outcome in found.items() if outcome.verdict != INTERRUPTED}
+    for (place, _), outcome in sorted(found.items(), key=lambda one: one[0]):
+        if outcome.verdict != INTERRUPTED or place not in whole:  # half a run is better than none
+            answer.alternatives[place].outcomes.append(outcome)
     return answer
 
 
-def _play_here(stage: Stage, jobs: list[tuple[int, int]], answer: Answer, show: Show) -> None:
-    for number, (place, run) in enumerate(jobs):
+def _played_here(stage: Stage, jobs: Iterable[Job], show: Show) -> Iterator[Told]:
+    for number, (place, run) in enumerate(all_jobs := list(jobs)):
         name = stage.alternatives[place].name
 
         def shown(share: float, number: int = number, name: str = name) -> None:
-            show(name, (number + share) / len(jobs))
+            show(name, (number + share) / len(all_jobs))
 
         if number:
-            gc.collect()  # the world of the run before
-        outcome = rehearse(stage, stage.alternatives[place], run, shown, whole=run == 0)
-        answer.alternatives[place].outcomes.append(outcome)
+            gc.collect()
+        outcome = rehearse(stage, stage.alternatives[place], run, shown)
+        yield (place, run), outcome
         if outcome.verdict == INTERRUPTED:
             raise KeyboardInterrupt
 
 
-def _play_in(processes: int, stage: Stage, jobs: list[tuple[int, int]], answer: Answer, show: Show) -> None:
-    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-    found: dict[tuple[int, int], Outcome] = {}
-    with ProcessPoolExecutor(processes, context, _begin, (stage,)) as pool:
+def _played_spawned(stage: Stage, jobs: list[Job], processes: int, show: Show) -> Iterator[Told]:
+    others = multiprocessing.active_children()
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _begin, (stage,)) as pool:
         futures = {pool.submit(_one, *job): job for job in jobs}
         try:
-            for future in as_completed(futures):
-                found[futures[future]] = future.result()
-                show(f"{len(found)} of {len(jobs)} runs", len(found) / len(jobs))
+            for number, future in enumerate(as_completed(futures), 1):
+                yield futures[future], future.result()
+                show(f"{number} of {len(jobs)} runs", number / len(jobs))
+        except BrokenProcessPool:
+            raise ChildProcessError("a process was ended before it could answer for its run; if memory ran out, use "
+                                    "fewer processes (--jobs)") from None
         except BaseException:
-            for process in list((pool._processes or {}).values()):
-                process.terminate()
-            pool.shutdown(wait=False, cancel_futures=True)
+            for one in multiprocessing.active_children():
+                if one not in others:
+                    one.kill()
+            pool.shutdown(cancel_futures=True)
             raise
-        finally:
-            for place, run in sorted(found):
-                answer.alternatives[place].outcomes.append(found[place, run])
 
 
 def _begin(stage: Stage) -> None:
@@ -82,4 +94,4 @@ def _begin(stage: Stage) -> None:
 def _one(place: int, run: int) -> Outcome:
     assert _stage is not None, "begun"
     gc.collect()  # the world of the run before
-    return rehearse(_stage, _stage.alternatives[place], run, whole=run == 0)
+    return rehearse(_stage, _stage.alternatives[place], run)

@@ -66,11 +66,29 @@ def _about(one: Answered, *, several: bool) -> Iterator[str]:
         yield f"  pod {name}: {why}"
     if len(first.pending) > MOST_TOLD:
         yield f"  and {len(first.pending) - MOST_TOLD} more pods that did not come up"
-    for broken in first.violations[:MOST_TOLD]:
+    for broken in broken_rules(one)[:MOST_TOLD]:
         yield f"  broken rule: {broken}"
+    yield f"  laws: {laws(one)}"
     cost = first.cost
-    yield (f"  cost: {cost.api_writes + cost.events:,} API writes, {cost.events:,} of them events; {cost.cpu_s:.2f} s "
-           f"of CPU for {spoken(cost.virtual_s)}; seed {first.seed}, history sha256 {first.history}")
+    yield (f"  cost: {cost.api_writes + cost.events:,} API writes, {cost.events:,} of them events; "
+           f"{cost.cpu_s:.2f} s of CPU for {spoken(cost.virtual_s)}; seed {first.seed}, history sha256 {first.history}")
+
+
+def broken_rules(one: Answered) -> list[str]:
+    """The budgets of the first run, and the laws of every run."""
+    return [*one.first.broken_budgets, *(
+        law if each is one.first else f"{law} (seed {each.seed})"
+        for each in one.outcomes for law in each.broken_laws or ())]
+
+
+def laws(one: Answered) -> str:
+    """In which runs the laws were checked, and whether they held."""
+    checked = [each for each in one.outcomes if each.broken_laws is not None]
+    if not checked:
+        return "not checked"
+    broken = sum(bool(each.broken_laws) for each in checked)
+    where = f" in {len(checked)} of {len(one.outcomes)} runs" if len(one.outcomes) > 1 else ""
+    return f"checked{where}, " + ("none was broken" if not broken else f"broken in {broken}" if where else "broken")
 
 
 def verdict(one: Outcome) -> str:

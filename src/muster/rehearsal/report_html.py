@@ -10,7 +10,7 @@ from html import escape
 from .answer import Answer, Answered
 from .outcome import FINISHED
 from .picture import svg
-from .report import HEAD, ended, nodes_without, row, sentence, verdict
+from .report import HEAD, broken_rules, ended, laws, nodes_without, row, sentence, verdict
 from .spoken import spoken
 
 STYLE = """
@@ -90,11 +90,11 @@ def _section(answer: Answer, one: Answered, number: int) -> Iterator[str]:
     if first.endings_left_out:
         yield f'<p class="q">and {first.endings_left_out} more</p>'
     yield from _headed("Pods that did not come up", (f"{name}: {why}" for name, why in first.pending))
-    yield from _headed("Broken rules", first.violations)
+    yield from _headed("Broken rules", broken_rules(one))
     cost = first.cost
     yield (f'<details><summary>Cost and history</summary><p>{cost.api_writes + cost.events:,} API writes, '
            f'{cost.events:,} of them events; {cost.plans:,} decisions, {cost.cpu_s:.2f} s of CPU for '
-           f'{spoken(cost.virtual_s)}.</p>')
+           f'{spoken(cost.virtual_s)}. Laws: {laws(one)}.</p>')
     yield from _list(f"{who}: {count:,} writes" for who, count in cost.writes_by.items())
     yield f'<p class="q">seed {escape(first.seed)}, history sha256 <code>{first.history}</code></p></details></section>'
 

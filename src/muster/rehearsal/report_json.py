@@ -58,7 +58,8 @@ def _outcome(one: Outcome) -> dict[str, Any]:
         "withoutDaemon": [{"workload": each.workload, "why": each.why, "wanted": each.wanted, "nodes": list(each.nodes)}
                           for each in one.without_daemon],
         "pending": [{"pod": name, "why": why} for name, why in one.pending],
-        "violations": list(one.violations),
+        "violations": [*one.broken_budgets, *(one.broken_laws or ())],
+        "brokenLaws": None if one.broken_laws is None else list(one.broken_laws),
         "cost": {"apiWrites": cost.api_writes, "events": cost.events, "writesBy": dict(cost.writes_by),
                  "writesOf": dict(cost.writes_of), "plans": cost.plans, "cpuSeconds": cost.cpu_s,
                  "virtualSeconds": cost.virtual_s},

@@ -13,24 +13,25 @@ from contextlib import contextmanager
 
 from ..api.errors import ApiError
 from ..api.objects import Key, Obj, at, to_time
-from ..clock import Clock
+from ..clock import Clock, VirtualTime
 from ..manifests import Manifest, located
 from ..store.recorded import anew
 from ..store.recording import Recording
+from . import options
 from .alternatives import Alternative, find, key_of, kind_named, merge_patch_of, with_choice
 from .faults import carry_out
 from .invariants import Laws
 from .measure import Measure
 from .outcome import FINISHED, INTERRUPTED, STUCK, TIME_IS_UP, Outcome
 from .stage import Stage, keys_there, target
-from .world import State, World, at_work, played
+from .world import World, at_work, gone_on
 
 STILL_S = 2.0  # at rest for so long is at rest
 LOOK_AGAIN_S = 31.0  # whether something is still under way; no divisor of any back-off
 # Longer than every back-off: of images and crashes 5 min, of a DaemonSet's failed pods 15 min.
 HOPELESS_AFTER_S = 16 * 60.0
 MOST_VIOLATIONS = 100
-MOST_NODES_WATCHED = 1_000  # by the laws: they take as long as a third of all else
+MOST_NODES_WATCHED = 1_000  # by the laws, unless they are asked for: they take as long as a third of all else
 LONGEST_S = 30 * 24 * 3600.0
 SHOWN_EVERY_S = 5.0  # of virtual time
 RESTARTED_AT = ("spec", "template", "metadata", "annotations", "kubectl.kubernetes.io/restartedAt")
@@ -43,54 +44,103 @@ def seed_of(stage: Stage, run: int) -> str:
     return f"{stage.options.seed}/{run}"
 
 
-def rehearse(stage: Stage, alternative: Alternative, run: int, show: Show | None = None, *,
-             whole: bool = True) -> Outcome:
-    """One run of one alternative.  Ctrl-C ends it with what is known so far.
+class Beginning:
+    """The world of a stage, at work and at rest, before anything is applied: what follows is one run.
 
-    `whole`: with what every node did when, and with the laws of invariants.py checked at every change.
+    Where nothing has been drawn by then (of a stage at rest nothing is), it is the beginning of all runs alike, and a
+    process may be forked here for each of them (forked.py).
     """
-    one = _Run(stage, alternative, seed_of(stage, run), show, whole)
-    with _no_collections():
-        return played(one.play, start=stage.state.now, seed=one.seed)
+
+    def __init__(self, stage: Stage, run: int, time: VirtualTime):
+        self._stage, self._time, self._run = stage, time, run
+        self._begun, self._asked = time.loop.create_future(), time.loop.create_future()
+        self._life: asyncio.Task[Outcome] = time.loop.create_task(self._live())
+        gone_on(time, time.loop.create_task(self._begin()))
+
+    async def _live(self) -> Outcome:
+        world = World(self._stage.state.store(), self._time.clock, self._stage.behaviour)
+        async with at_work(world):
+            self._begun.set_result(None)
+            one: _Run = await self._asked
+            return await one.play(world)
+
+    async def _begin(self) -> None:
+        await asyncio.wait((self._begun, self._life), return_when=asyncio.FIRST_COMPLETED)
+        if not self._begun.done():
+            await self._life  # which raises what is wrong
+
+    def is_of(self, run: int) -> bool:
+        """Would this run begin just so?"""
+        return run == self._run or self._time.clock.is_fresh
+
+    def play(self, alternative: Alternative, run: int, show: Show | None = None) -> Outcome:
+        """What follows in this run of this alternative.  Can be asked once."""
+        assert self.is_of(run), "its luck has begun already, and it is another's"
+        seed = seed_of(self._stage, run)
+        if run != self._run:
+            self._time.clock.reseed(seed)
+        self._asked.set_result(_Run(self._stage, alternative, run, show))
+        return gone_on(self._time, self._life)
+
+
+@contextmanager
+def beginning(stage: Stage, run: int = 0) -> Iterator[Beginning]:
+    with _no_collections(), VirtualTime(stage.state.now, seed_of(stage, run)) as time:
+        yield Beginning(stage, run, time)
+
+
+def rehearse(stage: Stage, alternative: Alternative, run: int, show: Show | None = None) -> Outcome:
+    """One run of one alternative, from its beginning.  Ctrl-C ends it with what is known so far."""
+    with beginning(stage, run) as begun:
+        return begun.play(alternative, run, show)
 
 
 class _Run:
-    def __init__(self, stage: Stage, alternative: Alternative, seed: str, show: Show | None, whole: bool):
-        self.stage, self.alternative, self.seed = stage, alternative, seed
-        self._show, self._whole = show, whole
+    """`is_first`: with what every node did when, and with its history recorded where that is asked for."""
 
-    async def play(self, clock: Clock) -> Outcome:
-        state: State = self.stage.state
-        world = World(state.store(), clock, self.stage.behaviour)
-        async with at_work(world):
-            recording = self._record(world, clock)
-            measure = Measure(world, draws=self._whole)
-            watched = self._whole and len(measure.nodes) <= MOST_NODES_WATCHED
-            laws = Laws(world.store.history, clock.now, who=lambda: world.writers.who,
-                        seen_until=world.writers.began) if watched else None
-            measure.begin()
+    def __init__(self, stage: Stage, alternative: Alternative, run: int, show: Show | None):
+        self.stage, self.alternative, self.seed, self.is_first = stage, alternative, seed_of(stage, run), run == 0
+        self._show = show
 
-            story = asyncio.create_task(self._happen(world, measure, clock))
-            showing = asyncio.create_task(self._show_progress(measure)) if self._show is not None else None
-            try:
-                verdict = await story
-            except asyncio.CancelledError:
-                verdict = INTERRUPTED
-                story.cancel()
-                if (me := asyncio.current_task()) is not None:
-                    me.uncancel()
-            finally:
-                if showing is not None:
-                    showing.cancel()
-                if recording is not None:
-                    recording.close()
-            broken = [str(one) for one in laws.broken[:MOST_VIOLATIONS]] if laws is not None else ()
-            return measure.outcome(self.seed, verdict, broken)
+    async def play(self, world: World) -> Outcome:
+        clock = world.clock
+        recording = self._record(world, clock)
+        measure = Measure(world, draws=self.is_first)
+        laws = Laws(world.store.history, clock.now, who=lambda: world.writers.who,
+                    seen_until=world.writers.began) if self._is_under_laws(len(measure.nodes)) else None
+        measure.begin()
+
+        story = asyncio.create_task(self._happen(world, measure, clock))
+        showing = asyncio.create_task(self._show_progress(measure)) if self._show is not None else None
+        try:
+            verdict = await story
+        except asyncio.CancelledError:
+            verdict = INTERRUPTED
+            story.cancel()
+            if (me := asyncio.current_task()) is not None:
+                me.uncancel()
+        finally:
+            if showing is not None:
+                showing.cancel()
+            if recording is not None:
+                recording.close()
+        return measure.outcome(self.seed, verdict,
+                               [str(one) for one in laws.broken[:MOST_VIOLATIONS]] if laws is not None else None)
+
+    def _is_under_laws(self, nodes: int) -> bool:
+        match self.stage.options.laws:
+            case options.ALL:
+                return True
+            case options.FIRST:
+                return self.is_first
+            case options.USUAL:
+                return self.is_first and nodes <= MOST_NODES_WATCHED
+        return False
 
     def _record(self, world: World, clock: Clock) -> Recording | None:
         """Keeps the first run: what is there before, and every change."""
         path = self.stage.options.record
-        if path is None or not self._whole:
+        if path is None or not self.is_first:
             return None
         recording = anew(path, clock.now)
         recording.follow(world.store.history, seed=self.seed)
@@ -107,8 +157,8 @@ class _Run:
     async def _show_progress(self, measure: Measure) -> None:
         assert self._show is not None, "asked for"
         while True:
-            self._show(measure.share_done())
             await asyncio.sleep(SHOWN_EVERY_S)
+            self._show(measure.share_done())
 
     # ---- what happens
 

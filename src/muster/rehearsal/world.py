@@ -14,7 +14,7 @@ import asyncio
 import signal
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
@@ -24,7 +24,7 @@ from ..api.errors import ApiError
 from ..api.objects import Key, Obj
 from ..app import SYSTEM, Cluster, running
 from ..client.local import LocalClient
-from ..clock import Clock, run_virtual
+from ..clock import Clock, VirtualTime
 from ..control.events import LONGEST_BACKLOG, Correlator, Recorder
 from ..control.plan import Tell
 from ..node.behaviour import USUAL, Behaviour
@@ -163,26 +163,24 @@ def _every_node(node: Obj) -> bool:
     return True
 
 
-def played(main: Callable[[Clock], Awaitable[T]], *, start: float, seed: str) -> T:
-    """Runs it in virtual time.  What the API refuses is raised as it is, however many parts were at work around it.
+def played(main: Callable[[Clock], Coroutine[Any, Any, T]], *, start: float, seed: str) -> T:
+    """Runs it in virtual time."""
+    with VirtualTime(start, seed) as time:
+        return gone_on(time, time.loop.create_task(main(time.clock)))
 
-    Ctrl-C cancels `main`, between two steps of the loop and never within one; what it does not make an answer of is a
-    KeyboardInterrupt.
+
+def gone_on(time: VirtualTime, task: asyncio.Task[T]) -> T:
+    """Runs the task to its end.  What the API refuses is raised as it is, however many parts were at work around it.
+
+    Ctrl-C, or whatever signal means the same here, cancels the task, between two steps of the loop and never within
+    one; what it does not make an answer of is a KeyboardInterrupt.
     """
-    async def cancelled_by_hand(clock: Clock) -> T:
-        task, loop = asyncio.current_task(), asyncio.get_running_loop()
-        assert task is not None, "the one that is run"
-        if threading.current_thread() is not threading.main_thread() \
-                or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-            return await main(clock)
-        signal.signal(signal.SIGINT, lambda number, frame: loop.call_soon(task.cancel) and None)
-        try:
-            return await main(clock)
-        finally:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-
+    by_hand = [one for one in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(one) is signal.default_int_handler] \
+        if threading.current_thread() is threading.main_thread() else []
+    for number in by_hand:
+        signal.signal(number, lambda *_: time.loop.call_soon(task.cancel) and None)
     try:
-        return run_virtual(cancelled_by_hand, start=start, seed=seed)
+        return time.run(task)
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
     except BaseExceptionGroup as failures:
@@ -192,6 +190,9 @@ def played(main: Callable[[Clock], Awaitable[T]], *, start: float, seed: str) ->
         if isinstance(first, ApiError):
             raise first from None
         raise
+    finally:
+        for number in by_hand:
+            signal.signal(number, signal.default_int_handler)
 
 
 @asynccontextmanager
