@@ -105,6 +105,34 @@ def test_kubectl_reaches_pods_on_the_other_machine(machines, space, tmp_path):
     assert following.wait(30) == 0
 
 
+def test_a_container_there_is_attached_to_and_debugged(machines, space):
+    space.apply(pod("echo", shell("while read line; do echo got $line; done", stdin=True), nodeName="far"))
+    space.ready("echo")
+    there = space.start("attach", "-i", "echo", stdin=subprocess.PIPE)
+    there.stdin.write("words\n")
+    there.stdin.flush()
+    assert there.stdout.readline() == "got words\n"
+    there.kill()
+    there.communicate()
+    assert space.kubectl("attach", "-i", "-q", "echo", given="more\n") == "got more\n"
+    image = ("--image=busybox", "--image-pull-policy=IfNotPresent")
+    seen = space.kubectl("debug", "-i", "echo", *image, "--target=app", "--", "sh", given="ps; exit\n")
+    assert "while read line" in seen
+    copied = space.kubectl("run", "-i", "copies", *image, "--restart=Never", "--rm", "--quiet",
+                           "--overrides", json.dumps({"spec": {"nodeName": "far"}}), "--", "cat", given="one\ntwo\n")
+    assert copied == "one\ntwo\n"
+    space.kubectl("delete", "pod", "echo")
+
+
+def test_the_machine_tells_of_itself(machines, space):
+    server, other, wire = machines
+    rows = dict(line.split(":", 1) for line in other.muster("status").splitlines() if line)
+    assert rows["Node"].split()[0] == "far" and rows["Ready"].strip() == "yes"
+    assert rows["Cluster"].strip().startswith(f"https://{wire.addresses[0]}:")
+    assert "Nodes:        2 of 2 ready" in server.muster("status")
+    assert "ask on the server's machine" in other.muster("nodes", "list", fails=True)
+
+
 @pytest.mark.long
 def test_a_port_is_forwarded(machines, space):
     space.apply(server_of("port", "far"))
@@ -180,6 +208,7 @@ def test_a_machine_stops_comes_back_and_leaves(tmp_path, busybox):
         space.until("stays", lambda seen: seen["status"]["containerStatuses"][0]["restartCount"] == 1
                     and seen["status"]["containerStatuses"][0]["ready"])
         os.kill(other.pid, signal.SIGKILL)
+        assert "start it again with `muster node join" in other.muster("status", fails=True)
         assert other.leftovers() != []
         assert "no longer node far" in other.muster("node", "leave")
         assert other.left() == [] and wire.routes(1) == ["192.0.2.0/24"]

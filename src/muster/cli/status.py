@@ -4,15 +4,21 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
 
-from ..api.objects import at, is_true
+from ..api.errors import ApiError
+from ..api.objects import Key, at, condition, is_true
 from ..client.client import Client
-from ..data_directory import DataDirectory, Unusable
-from .connection import ask
+from ..data_directory import DataDirectory, Running, Unusable
+from ..node import membership
+from ..node.membership import Membership
+from .connection import ask, ask_as, check_not_joined
 from .listing import columns
 
 
 def show(data: DataDirectory) -> None:
-    running = data.running()
+    member, running = membership.load(data.path), data.running()
+    if member is not None:
+        show_node(data, member, running)
+        return
     if running is None:
         raise Unusable(f"no cluster is running on {data.path}; start one with `muster up`")
 
@@ -30,10 +36,36 @@ def show(data: DataDirectory) -> None:
     rows = [("Server", f"running (pid {running.pid})"), ("URL", running.url),
             *([("DNS", running.dns)] if running.dns else ()),
             ("Data", str(data.path)), ("Kubeconfig", str(data.kubeconfig)), *found]
+    _print(rows)
+
+
+def show_node(data: DataDirectory, member: Membership, running: Running | None) -> None:
+    """Of a machine that has joined a cluster elsewhere: what its own certificate lets it see."""
+    if running is None:
+        raise Unusable(f"node {member.node} of {member.config.server} does not run here; start it again with "
+                       f"`muster node join --data-dir {data.path}`")
+
+    async def look(client: Client) -> list[tuple[str, str]]:
+        node = await client.get(Key("nodes", "", member.node))
+        pods = (await client.list("pods", fields=f"spec.nodeName={member.node}")).items
+        ready = condition(node, "Ready") or {}
+        return [("Ready", "yes" if ready.get("status") == "True" else f"no: {ready.get('message') or 'not yet'}"),
+                ("Pods", f"{sum(at(pod, 'status.phase') == 'Running' for pod in pods)} of {len(pods)} running")]
+
+    try:
+        found = ask_as(member.config, look)
+    except ApiError as error:
+        found = [("Ready", f"not known: {error}")]
+    _print([("Node", f"{member.node} (pid {running.pid})"), ("Cluster", member.config.server), ("Data", str(data.path)),
+            *found])
+
+
+def _print(rows: list[tuple[str, str]]) -> None:
     print(columns(("", ""), [(f"{name}:", text) for name, text in rows]).lstrip("\n"))
 
 
 def kubeconfig_path(data: DataDirectory) -> str:
+    check_not_joined(data)
     if not data.kubeconfig.is_file():
         raise Unusable(f"there is no cluster in {data.path} yet; start one with `muster up`")
     return str(data.kubeconfig)
