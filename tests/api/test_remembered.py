@@ -57,3 +57,21 @@ def test_a_claim_that_takes_its_name_from_the_pod_is_looked_at_for_each():
     containers = container()
     assert complaints(a_pod(containers, volumes, name="short")) == []
     assert complaints(a_pod(containers, volumes, name="n" * 250)) != []
+
+
+def test_lists_that_were_right_are_not_read_again_for_the_next_pod_of_a_template():
+    containers = container()
+    assert complaints(a_pod(containers)) == []
+    pod = a_pod(containers, name="q")
+    for spec in (pod["spec"], {**pod["spec"], "initContainers": None}):
+        spec["containers"][0]["name"] = "C"  # nobody does that to an object: here it shows who reads it
+        assert complaints({**pod, "spec": spec}) == []
+        spec["containers"][0]["name"] = "c"
+
+
+def test_parts_are_remembered_together():
+    made = Remembered(lambda *parts: [*parts])
+    one, other = [1], [2]
+    assert made(one, other) is made(one, other)
+    assert made(other, one) == [[2], [1]]
+    assert made(one, None) == [[1], None]

@@ -1,6 +1,6 @@
 """What was worked out for an object once, for as long as the very same object comes again.
 
-    Remembered(work_out)    the result
+    Remembered(work_out)    the result, for one object or for several parts that are worked on together
     Proven()                only that something held: parts that were read before, and found to be right
 
 Objects never change once they are made, so the identity of one is as good a key as its contents, and
@@ -16,19 +16,20 @@ T = TypeVar("T")
 
 
 class Remembered(Generic[T]):
-    def __init__(self, work_out: Callable[[Any], T], keep: int = 1024):
+    def __init__(self, work_out: Callable[..., T], keep: int = 1024):
         self._work_out = work_out
         self._keep = keep
-        self._known: dict[int, tuple[Any, T]] = {}
+        self._known: dict[tuple[int, ...], tuple[tuple[Any, ...], T]] = {}
 
-    def __call__(self, obj: Any) -> T:
-        known = self._known.get(id(obj))
+    def __call__(self, *parts: Any) -> T:
+        place = (*map(id, parts),)
+        known = self._known.get(place)
         if known is not None:
             return known[1]
-        result = self._work_out(obj)
+        result = self._work_out(*parts)
         if len(self._known) >= self._keep:
             del self._known[next(iter(self._known))]
-        self._known[id(obj)] = (obj, result)
+        self._known[place] = (parts, result)
         return result
 
 

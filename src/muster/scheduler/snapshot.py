@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
 from ..api.objects import Key, Obj, annotations_of, at, is_deleting, labels_of, name_of, namespace_of, uid_of
 from ..api.placement import Amounts, HostPort, amounts_of, host_ports_of, pinned_node, requests_of
+from ..api.remembered import Remembered
 from ..store.history import Change
 from ..store.history import Snapshot as Stored
 from .images import Images
@@ -258,10 +259,20 @@ def waiting_of(key: Key, pod: Obj) -> Waiting:
 
 def taken_by(pod: Obj) -> Taken:
     spec = pod["spec"]
-    scored = requests_of(spec, unasked=SCORED_AS)
+    amounts, ports, cpu, memory = _demands_of(spec.get("containers"), spec.get("initContainers"), spec.get("overhead"))
     since = at(pod, "status.startTime") or pod["metadata"].get("creationTimestamp", "")
-    return Taken(uid_of(pod), spec.get("priority") or 0, requests_of(spec), tuple(host_ports_of(spec)), since,
-                 is_deleting(pod), wishes_of(pod), scored.get("cpu", 0), scored.get("memory", 0))
+    return Taken(uid_of(pod), spec.get("priority") or 0, amounts, ports, since, is_deleting(pod), wishes_of(pod),
+                 cpu, memory)
+
+
+def _demands(containers: Any, first: Any, overhead: Any) -> tuple[Amounts, tuple[HostPort, ...], int, int]:
+    """What is asked for and what scores count: the same for all pods of a template, and worked out once for them."""
+    spec = {"containers": containers, "initContainers": first, "overhead": overhead}
+    scored = requests_of(spec, unasked=SCORED_AS)
+    return requests_of(spec), tuple(host_ports_of(spec)), scored.get("cpu", 0), scored.get("memory", 0)
+
+
+_demands_of = Remembered(_demands, keep=8192)
 
 
 def shape_of(pod: Obj, needs: Taken) -> bytes:

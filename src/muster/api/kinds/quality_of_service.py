@@ -7,17 +7,24 @@ https://kubernetes.io/docs/concepts/workloads/pods/pod-qos/
 """
 from __future__ import annotations
 
+from typing import Any
+
 from ..objects import Obj
 from ..quantities import Number, parse
+from ..remembered import Remembered
 
 _COUNTED = ("cpu", "memory")
 
 
 def qos_class(pod: Obj) -> str:
     spec = pod.get("spec") or {}
+    return _class_of(spec.get("containers"), spec.get("initContainers"))
+
+
+def _of_containers(*lists: list[Any] | None) -> str:
     guaranteed, requested = True, False
-    for field in ("containers", "initContainers"):
-        for container in spec.get(field) or ():
+    for containers in lists:
+        for container in containers or ():
             resources = container.get("resources") or {}
             requests, limits = resources.get("requests") or {}, resources.get("limits") or {}
             for resource in _COUNTED:
@@ -28,6 +35,9 @@ def qos_class(pod: Obj) -> str:
     if not requested:
         return "BestEffort"
     return "Guaranteed" if guaranteed else "Burstable"
+
+
+_class_of = Remembered(_of_containers)
 
 
 def _amount(text: str | int | float) -> Number:

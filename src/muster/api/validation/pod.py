@@ -107,8 +107,8 @@ def _parts(spec: Obj, path: str, grace: int | None, pod_name: str, in_pod: bool,
     """Containers and volumes, and what they say of each other.  Those of a template come again with each of its pods:
     lists that were found to be right stay so, but where a claim takes its name from the pod."""
     volumes, claims = spec.get("volumes"), spec.get("resourceClaims")
-    main, first, late = spec.get("containers") or [], spec.get("initContainers") or [], spec.get("ephemeralContainers")
-    parts = volumes, claims, main, first, late
+    main, first, late = spec.get("containers"), spec.get("initContainers"), spec.get("ephemeralContainers")
+    parts = volumes, claims, main, first, late  # as they are: an empty list made here would be another each time
     facts = grace, spec.get("restartPolicy"), spec.get("hostUsers"), in_pod
     if _right.holds(parts, facts):
         return
@@ -117,11 +117,12 @@ def _parts(spec: Obj, path: str, grace: int | None, pod_name: str, in_pod: bool,
     claim_names = _resource_claims(claims, f"{path}.resourceClaims", wrong) if claims else frozenset[str]()
     around = Surroundings(found, claim_names, grace, spec.get("restartPolicy") or "",
                           spec.get("hostUsers") is not False, in_pod)
-    validate_containers(main, around, f"{path}.containers", wrong)
+    validate_containers(main or [], around, f"{path}.containers", wrong)
     if first:
-        validate_init_containers(first, main, around, f"{path}.initContainers", wrong)
+        validate_init_containers(first, main or [], around, f"{path}.initContainers", wrong)
     if late:
-        validate_ephemeral_containers(late, [*main, *first], around, f"{path}.ephemeralContainers", wrong)
+        others = [*(main or ()), *(first or ())]
+        validate_ephemeral_containers(late, others, around, f"{path}.ephemeralContainers", wrong)
     if len(wrong) == before and not any(volume.get("ephemeral") for volume in volumes or ()):
         _right.add(parts, facts)
 
