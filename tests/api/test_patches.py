@@ -117,20 +117,35 @@ def test_a_json_patch_that_does_not_fit_is_invalid(op: Any):
     assert (refused.value.code, refused.value.message) == (422, REJECTED)
 
 
+@pytest.mark.parametrize(("ops", "says"), [
+    pytest.param({"op": "add"}, "object into Go value of type []handlers.jsonPatchOp", id="no list"),
+    pytest.param(["add"], "string into Go value of type handlers.jsonPatchOp", id="no operation"),
+    pytest.param([{"op": 1, "path": "/a"}], "number into Go struct field jsonPatchOp.op of type string", id="op"),
+    pytest.param([{"op": "add", "path": ["a"]}], "array into Go struct field jsonPatchOp.path of type string", id="path"),
+    pytest.param([{"op": "move", "path": "/a", "from": {}}], "object into Go struct field jsonPatchOp.from of type string",
+                 id="from"),
+])
+def test_a_malformed_json_patch_is_a_bad_request(ops: Any, says: str):
+    with pytest.raises(BadRequest) as raised:
+        json_patch({"a": 1}, ops)
+    assert raised.value.message == f"error decoding patch: json: cannot unmarshal {says}"
+
+
 @pytest.mark.parametrize("ops", [
-    pytest.param({"op": "add"}, id="no list"),
-    pytest.param(["add"], id="no operation"),
     pytest.param([{"op": "increment", "path": "/a"}], id="unknown"),
     pytest.param([{"path": "/a", "value": 1}], id="no op"),
-    pytest.param([{"op": "add", "path": "/a"}], id="no value"),
     pytest.param([{"op": "remove"}], id="no path"),
     pytest.param([{"op": "remove", "path": "a"}], id="no pointer"),
     pytest.param([{"op": "move", "path": "/a"}], id="no from"),
     pytest.param([{"op": "remove", "path": "/a" * 1000}], id="a pointer without end"),
 ])
-def test_a_malformed_json_patch_is_a_bad_request(ops: Any):
-    with pytest.raises(BadRequest, match="^error decoding patch: "):
+def test_an_operation_that_there_is_not_does_not_fit(ops: Any):
+    with pytest.raises(Invalid, match=REJECTED):
         json_patch({"a": 1}, ops)
+
+
+def test_a_value_that_is_not_named_is_null():
+    assert json_patch({"a": 1}, [{"op": "replace", "path": "/a"}, {"op": "add", "path": "/b"}]) == {"a": None, "b": None}
 
 
 def test_a_json_patch_is_bounded():

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from muster.api.errors import BadRequest
 from muster.api.kinds.kind import Kind
-from muster.api.schema import Schema, field_of, type_of
+from muster.api.schema import Schema, Unreadable, field_of, type_of
 
 SCHEMA = Schema.load()
 DAEMONSET = Kind("apps", "v1", "DaemonSet", "daemonsets", "daemonset", True, "io.k8s.api.apps.v1.DaemonSet")
@@ -112,6 +112,26 @@ def test_wrong_types_are_refused_in_go_words_in_every_mode(spec: Any, says: str)
         with pytest.raises(BadRequest) as refused:
             SCHEMA.read(DAEMONSET, daemonset(spec), mode)  # type: ignore[arg-type]
         assert refused.value.message == f'DaemonSet in version "v1" cannot be handled as a DaemonSet: {says}'
+
+
+@pytest.mark.parametrize(("spec", "says"), [
+    pytest.param({"minReadySeconds": "x"}, "unrecognized type: int32", id="text for a number"),
+    pytest.param({"minReadySeconds": 1.5}, "cannot convert float64 to int32", id="a fraction"),
+    pytest.param({"template": []}, "cannot restore struct from: slice", id="a list for an object"),
+    pytest.param(pod_template(containers={}), "cannot restore slice from map", id="an object for a list"),
+    pytest.param(pod_template(containers=[{"image": 5}]), "cannot convert int64 to string", id="a number for text"),
+    pytest.param(pod_template(containers=[{"image": 1.5}]), "unrecognized type: string", id="a fraction for text"),
+    pytest.param(pod_template(containers=[{"imagePullPolicy": 5}]), "cannot convert int64 to v1.PullPolicy", id="a named text"),
+    pytest.param(pod_template(nodeSelector={"a": True}), "unrecognized type: string", id="a value of a map"),
+    pytest.param(pod_template(nodeSelector="a"), "cannot restore map from string", id="text for a map"),
+    pytest.param(pod_template(hostNetwork="true"), "unrecognized type: bool", id="text for a boolean"),
+    pytest.param({"updateStrategy": {"rollingUpdate": {"maxUnavailable": True}}},
+                 "json: cannot unmarshal bool into Go value of type int32", id="neither int nor string"),
+])
+def test_of_a_strategic_patch_it_is_said_in_other_words(spec: Any, says: str):
+    with pytest.raises(Unreadable) as refused:
+        SCHEMA.read(DAEMONSET, daemonset(spec), "Warn")
+    assert refused.value.wrong.converted == says
 
 
 @pytest.mark.parametrize(("obj", "duplicates", "complaints"), [

@@ -50,6 +50,17 @@ def test_step_by_step():
     asked(story)
 
 
+def test_groups_in_upstreams_order():
+    """Which is the order in which `kubectl get all` prints."""
+    async def story(ask: Asking):
+        groups = [group["name"] for group in (await ask("GET", "/apis")).json["groups"]]
+        assert groups[:2] == ["apps", "events.k8s.io"] and groups.index("autoscaling") < groups.index("batch")
+        assert groups[-2:] == ["discovery.k8s.io", "muster.dev"]
+        batch = [one["name"] for one in (await ask("GET", "/apis/batch/v1")).json["resources"]]
+        assert batch == ["cronjobs", "cronjobs/status", "jobs", "jobs/status"]
+    asked(story)
+
+
 def test_every_listed_kind_can_be_listed():
     async def story(ask: Asking):
         for kind in ask.cluster.registry.kinds:

@@ -143,6 +143,8 @@ def test_exec_says_what_works_instead():
         assert said.status == 400
         assert "cannot run a command in pod web: it is simulated" in said.json["message"]
         assert said.headers["connection"] == "close"  # what follows an upgrade request is no HTTP
+        other = await ask("POST", "/api/v1/namespaces/default/pods/web/exec?command=ls&container=other")
+        assert (other.status, other.json["message"]) == (400, "container other is not valid for pod web")
         missing = await ask("POST", "/api/v1/namespaces/default/pods/other/exec")
         assert missing.status == 404
     asked(story)

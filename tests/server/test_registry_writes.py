@@ -125,8 +125,14 @@ def test_a_patch_that_leaves_the_shape_of_the_kind_is_invalid():
                                 field_validation="Strict")
         assert raised.value.message == (' "" is invalid: patch: Invalid value: "map[strange:map[a:[true <nil>] b:1]]": '
                                         'strict decoding error: unknown field "strange"')
-        with pytest.raises(Invalid, match="json: cannot unmarshal number into Go struct field ConfigMap.data of type string"):
+        with pytest.raises(Invalid) as raised:
+            await cluster.patch("configmaps", "c", {"data": {"a": 1}}, how="strategic")
+        assert raised.value.message == (' "" is invalid: patch: Invalid value: "map[data:map[a:1]]": '
+                                        'cannot convert int64 to string')
+        with pytest.raises(Invalid) as raised:
             await cluster.patch("configmaps", "c", {"data": {"a": 1}})
+        assert raised.value.message.startswith(' "" is invalid: patch: Invalid value: "{\\"apiVersion\\":\\"v1\\",')
+        assert raised.value.message.endswith("json: cannot unmarshal number into Go struct field ConfigMap.data of type string")
     in_cluster(check)
 
 

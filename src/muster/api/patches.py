@@ -6,7 +6,7 @@
 
 What a patch does not touch is the same object afterwards, and a patch that changes nothing returns the very
 object it was given.  A malformed patch is a BadRequest; a JSON patch that does not fit the object is Invalid,
-in the one sentence that Kubernetes answers with.
+in the one sentence that Kubernetes answers with, as is one with an operation that there is not.
 https://kubernetes.io/docs/tasks/manage-kubernetes-objects/update-api-object-kubectl-patch/
 """
 from __future__ import annotations
@@ -21,7 +21,7 @@ from . import causes
 from .errors import ApiError, BadRequest, Invalid, TooLarge, invalid
 from .objects import Obj
 from .schema_json import DEEPEST, is_deeper, same
-from .schema_read import json_type
+from .schema_read import WrongType, json_type
 from .strategic_merge import strategic_merge as strategic_merge
 
 MOST_OPERATIONS = 10_000  # as Kubernetes allows in one JSON patch
@@ -68,7 +68,7 @@ class _DoesNotFit(Exception):
 def json_patch(obj: Obj, ops: Any) -> Obj:
     if not isinstance(ops, list):
         raise BadRequest(f"error decoding patch: json: cannot unmarshal {json_type(ops)} "
-                         "into Go value of type jsonpatch.Patch")
+                         "into Go value of type []handlers.jsonPatchOp")
     if len(ops) > MOST_OPERATIONS:
         raise TooLarge(f"The allowed maximum operations in a JSON patch is {MOST_OPERATIONS}, got {len(ops)}")
     result: Any = obj
@@ -100,26 +100,28 @@ def _read_operation(op: Any) -> tuple[str, list[str], list[str], Any]:
     """(name, path, from, value)"""
     if not isinstance(op, dict):
         raise BadRequest(f"error decoding patch: json: cannot unmarshal {json_type(op)} "
-                         "into Go value of type jsonpatch.Operation")
-    name = op.get("op")
+                         "into Go value of type handlers.jsonPatchOp")
+    name, path, start = (_member(op, member) for member in ("op", "path", "from"))
     if name not in ("add", "remove", "replace", "move", "copy", "test"):
-        raise BadRequest(f"error decoding patch: unknown operation {name!r}: "
-                         "must be add, copy, move, remove, replace or test")
-    if name in ("add", "replace", "test") and "value" not in op:
-        raise BadRequest(f'error decoding patch: operation "{name}" needs a "value"')
-    start = _steps(op, "from") if name in ("move", "copy") else []
-    return name, _steps(op, "path"), start, op.get("value")
+        raise _DoesNotFit(f"unexpected kind {name!r}")
+    return name, _steps(path), _steps(start) if name in ("move", "copy") else [], op.get("value")
 
 
-def _steps(op: Obj, member: str) -> list[str]:
+def _member(op: Obj, member: str) -> str | None:
+    value = op.get(member)
+    if value is None or isinstance(value, str):
+        return value
+    raise BadRequest(f"error decoding patch: json: cannot unmarshal {json_type(value)} "
+                     f"into Go struct field jsonPatchOp.{member} of type string")
+
+
+def _steps(pointer: str | None) -> list[str]:
     """A JSON pointer (RFC 6901) in steps: `/metadata/labels/a.b~1c` -> metadata, labels, a.b/c"""
-    pointer = op.get(member)
-    if not isinstance(pointer, str) or (pointer and pointer[0] != "/"):
-        raise BadRequest(f'error decoding patch: operation "{op["op"]}" needs a "{member}" that is '
-                         f"a JSON pointer, not {orjson.dumps(pointer).decode()}")
+    if pointer is None or (pointer and pointer[0] != "/"):
+        raise _DoesNotFit(f"{pointer!r} is no JSON pointer")
     steps = pointer.split("/")[1:]
     if len(steps) > DEEPEST:
-        raise BadRequest(f'error decoding patch: a "{member}" may have at most {DEEPEST} steps')
+        raise _DoesNotFit(f"a pointer may have at most {DEEPEST} steps")
     return [step.replace("~1", "/").replace("~0", "~") for step in steps]
 
 
@@ -206,10 +208,16 @@ def _removed(doc: Any, path: Sequence[str]) -> Any:
 
 # ---- a patch whose outcome can not be ------------------------------------------------------------------------
 
-def unfit(how: str, patch: Any, wrong: str) -> ApiError:
-    """The patched object does not have its kind's shape: `The request is invalid: patch: Invalid value: ...`."""
-    said = _as_go_prints(patch) if how == "strategic" else orjson.dumps(patch).decode()
-    return invalid("", "", "", [causes.invalid("patch", said, wrong)])
+def unfit(how: str, patch: Any, patched: Any, wrong: ValueError) -> ApiError:
+    """The patched object does not have its kind's shape: `The request is invalid: patch: Invalid value: ...`.
+
+    Of a strategic patch that shows the patch, of the others all that came of it.
+    """
+    if how != "strategic":
+        shown = orjson.dumps(patched, option=orjson.OPT_SORT_KEYS).decode()
+        return invalid("", "", "", [causes.invalid("patch", shown, str(wrong))])
+    said = wrong.converted if isinstance(wrong, WrongType) else str(wrong)
+    return invalid("", "", "", [causes.invalid("patch", _as_go_prints(patch), said)])
 
 
 def _as_go_prints(value: Any) -> str:

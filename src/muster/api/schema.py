@@ -120,7 +120,7 @@ def _generated() -> Mapping[str, Mapping[str, Any]]:
 class Unreadable(BadRequest):
     """A body that does not have its kind's shape.  `wrong` says what, without naming the kind."""
 
-    def __init__(self, name: str, version: str, wrong: str):
+    def __init__(self, name: str, version: str, wrong: ValueError):
         super().__init__(f'{name} in version "{version}" cannot be handled as a {name}: {wrong}')
         self.wrong = wrong
 
@@ -177,4 +177,4 @@ class Schema:
         try:
             return read_with(self._readers.reader(definition), obj, mode, duplicates)
         except ValueError as wrong:
-            raise Unreadable(name, version, str(wrong)) from None
+            raise Unreadable(name, version, wrong) from None

@@ -16,15 +16,18 @@ from .errors import BadRequest
 DEEPEST = 200  # levels: orjson writes 254, and an object may travel inside a list inside an event
 
 
-def decode_json(body: bytes, find_duplicates: bool) -> tuple[Any, list[str]]:
+UNREADABLE = "couldn't get version/kind; json parse error: "  # of an object
+
+
+def decode_json(body: bytes, find_duplicates: bool, complaint: str = UNREADABLE) -> tuple[Any, list[str]]:
     """The value, and the paths of fields that are there twice (`spec.containers[0].image`) if asked for."""
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as wrong:
-        raise BadRequest(f"couldn't get version/kind; json parse error: {_complaint(body, wrong)}") from None
+        raise BadRequest(complaint + _complaint(body, wrong)) from None
     # Brackets in texts count too, so this only ever looks twice at what is shallow.
     if body.count(b"{") + body.count(b"[") > DEEPEST and is_deeper(value, DEEPEST):
-        raise BadRequest(f"couldn't get version/kind; json parse error: exceeded max depth of {DEEPEST}")
+        raise BadRequest(f"{complaint}exceeded max depth of {DEEPEST}")
     return value, _duplicates(body) if find_duplicates else []
 
 

@@ -33,11 +33,14 @@ _LEAVE_OUT = object()
 
 
 class WrongType(ValueError):
-    """JSON of one type where the field is of another.  Learns where it is as it rises."""
+    """JSON of one type where the field is of another.  Learns where it is as it rises.
 
-    def __init__(self, found: str, wanted: str):
-        super().__init__(found, wanted)
-        self.found, self.wanted = found, wanted
+    `converted` is what is said of the outcome of a strategic patch, which is not decoded but converted.
+    """
+
+    def __init__(self, value: Any, wanted: str, converted: str, found: str = ""):
+        super().__init__(value, wanted)
+        self.found, self.wanted, self.converted = found or json_type(value), wanted, converted
         self.struct = ""
         self.steps: list[str] = []
 
@@ -104,13 +107,21 @@ def json_type(value: Any) -> str:
     return {str: "string", list: "array", dict: "object", type(None): "null"}.get(type(value), "number")
 
 
+def _go_kind(value: Any) -> str:
+    """What Go calls it once it is read."""
+    kinds = {str: "string", bool: "bool", int: "int64", float: "float64", dict: "map", list: "slice"}
+    return kinds.get(type(value), "invalid")
+
+
 # ---- plain types -------------------------------------------------------------------------------------------
 
 def _text(wanted: str) -> Reader:
     def read(value: Any, path: Path, unknown: Unknown) -> Any:
         if value.__class__ is str:
             return value
-        raise WrongType(json_type(value), wanted)
+        # Go makes a text of any whole number, as a character, which is then refused.
+        raise WrongType(value, wanted, f"cannot convert int64 to {wanted}" if value.__class__ is int else
+                        "unrecognized type: string")
     return read
 
 
@@ -120,8 +131,9 @@ def _integer(wanted: str, bits: int) -> Reader:
     def read(value: Any, path: Path, unknown: Unknown) -> Any:
         if value.__class__ is int and low <= value <= high:
             return value
-        found = json_type(value)
-        raise WrongType(f"number {_number(value)}" if found == "number" else found, wanted)
+        if json_type(value) != "number":
+            raise WrongType(value, wanted, f"unrecognized type: {wanted}")
+        raise WrongType(value, wanted, f"cannot convert {_go_kind(value)} to {wanted}", f"number {_number(value)}")
     return read
 
 
@@ -134,13 +146,13 @@ def _number(value: float) -> str:
 def _boolean(value: Any, path: Path, unknown: Unknown) -> Any:
     if value.__class__ is bool:
         return value
-    raise WrongType(json_type(value), "bool")
+    raise WrongType(value, "bool", "unrecognized type: bool")
 
 
 def _double(value: Any, path: Path, unknown: Unknown) -> Any:
     if value.__class__ is float or value.__class__ is int:
         return value
-    raise WrongType(json_type(value), "float64")
+    raise WrongType(value, "float64", "unrecognized type: float64")
 
 
 def _quantity(value: Any, path: Path, unknown: Unknown) -> Any:
@@ -155,7 +167,8 @@ def _quantity(value: Any, path: Path, unknown: Unknown) -> Any:
 def _formatted(canonical_form: Callable[[str], str], wanted: str) -> Reader:
     def read(value: Any, path: Path, unknown: Unknown) -> Any:
         if value.__class__ is not str:
-            raise WrongType(json_type(value), wanted)
+            raise WrongType(value, wanted, f"cannot restore slice from {_go_kind(value)}" if wanted == "[]uint8" else
+                            f"json: cannot unmarshal {json_type(value)} into Go value of type {wanted}")
         written = canonical_form(value)
         return value if written == value else written
     return read
@@ -174,7 +187,13 @@ _INT32 = _integer("int32", 32)
 
 
 def _int_or_string(value: Any, path: Path, unknown: Unknown) -> Any:
-    return value if value.__class__ is str else _INT32(value, path, unknown)
+    if value.__class__ is str:
+        return value
+    try:
+        return _INT32(value, path, unknown)
+    except WrongType as wrong:
+        wrong.converted = str(wrong)  # it reads itself, wherever it comes from
+        raise
 
 
 _PLAIN: dict[str, Reader] = {
@@ -235,7 +254,7 @@ def _object(struct: str, wanted: str, readers: dict[str, Reader], rest: Reader |
 
     def read(value: Any, path: Path, unknown: Unknown) -> Any:
         if value.__class__ is not dict:
-            raise WrongType(json_type(value), wanted)
+            raise WrongType(value, wanted, f"cannot restore struct from: {_go_kind(value)}")
         changed: dict[str, Any] | None = None
         key = ""
         try:
@@ -275,7 +294,7 @@ def _list(item: Reader, wanted: str, zero: Any) -> Reader:
 
     def read(value: Any, path: Path, unknown: Unknown) -> Any:
         if value.__class__ is not list:
-            raise WrongType(json_type(value), wanted)
+            raise WrongType(value, wanted, f"cannot restore slice from {_go_kind(value)}")
         if clean.holds((value,)):
             return value
         result, before = None, len(unknown)
@@ -296,7 +315,7 @@ def _list(item: Reader, wanted: str, zero: Any) -> Reader:
 def _map(item: Reader, wanted: str, zero: Any) -> Reader:
     def read(value: Any, path: Path, unknown: Unknown) -> Any:
         if value.__class__ is not dict:
-            raise WrongType(json_type(value), wanted)
+            raise WrongType(value, wanted, f"cannot restore map from {_go_kind(value)}")
         result: Obj | None = None
         for key, inner in value.items():
             if item is _STRING and inner.__class__ is str:

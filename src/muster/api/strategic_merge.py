@@ -32,7 +32,7 @@ _MISSING = object()
 
 def strategic_merge(obj: Obj, patch: Any, definition: Definition, schema: Schema) -> Obj:
     if not isinstance(patch, dict):
-        raise BadRequest(f"error decoding patch: json: cannot unmarshal {json_type(patch)} "
+        raise BadRequest(f"json: cannot unmarshal {json_type(patch)} "
                          "into Go value of type map[string]interface {}")
     return _Merge(schema).objects(obj, patch, Type(OBJECT, definition=definition.name))
 

@@ -15,7 +15,7 @@ import yaml
 
 from ..api import protobuf
 from ..api.errors import BadRequest, TooLarge
-from ..api.schema_json import DEEPEST, decode_json
+from ..api.schema_json import DEEPEST, UNREADABLE, decode_json
 
 LARGEST = 3 * 1024 * 1024  # bytes, as upstream's limit on request bodies
 
@@ -27,14 +27,14 @@ def too_large() -> TooLarge:
     return TooLarge(f"Request entity too large: limit is {LARGEST}")
 
 
-def decode(body: bytes, media: str) -> tuple[Any, list[str]]:
+def decode(body: bytes, media: str, complaint: str = UNREADABLE) -> tuple[Any, list[str]]:
     """The value, and the paths of fields that were named twice."""
     if media == "yaml":
         return _decode_yaml(body), []
     if media == "protobuf":
         return protobuf.decode(body), []
-    value, duplicates = decode_json(body, find_duplicates=False)
-    return decode_json(body, find_duplicates=True) if _may_have_duplicates(body, value) else (value, duplicates)
+    value, duplicates = decode_json(body, False, complaint)
+    return decode_json(body, True, complaint) if _may_have_duplicates(body, value) else (value, duplicates)
 
 
 def _may_have_duplicates(body: bytes, value: Any) -> bool:

@@ -21,6 +21,11 @@ VERSION: Obj = {
     "major": "1", "minor": "32", "gitVersion": f"{KUBERNETES_VERSION}+muster", "gitCommit": "", "gitTreeState": "clean",
     "buildDate": "2025-04-22T15:56:15Z", "goVersion": "go1.23.6", "compiler": "gc", "platform": "linux/amd64",
 }
+# Upstream tells its groups in this order, and `kubectl get all` prints in it; others follow by name.
+_GROUPS = ("", "apps", "events.k8s.io", "authentication.k8s.io", "authorization.k8s.io", "autoscaling", "batch",
+           "certificates.k8s.io", "networking.k8s.io", "policy", "rbac.authorization.k8s.io", "storage.k8s.io",
+           "scheduling.k8s.io", "coordination.k8s.io", "node.k8s.io", "discovery.k8s.io")
+_RANKS = {group: rank for rank, group in enumerate(_GROUPS)}
 _ACTION_VERBS = {"exec": ("create", "get"), "attach": ("create", "get"), "portforward": ("create", "get")}
 
 
@@ -70,7 +75,7 @@ def etag(body: bytes) -> bytes:
 
 def _grouped(rows: Iterable[Kind]) -> dict[str, dict[str, list[Kind]]]:
     groups: dict[str, dict[str, list[Kind]]] = {}
-    for row in rows:
+    for row in sorted(rows, key=lambda row: (_RANKS.get(row.group, len(_RANKS)), row.group, row.plural)):
         groups.setdefault(row.group, {}).setdefault(row.version, []).append(row)
     return {group: dict(sorted(versions.items(), key=lambda one: version_order(one[0])))
             for group, versions in groups.items()}

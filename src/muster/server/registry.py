@@ -158,7 +158,7 @@ class Registry:
             try:
                 read, warnings = self.schema.read(kind, patched, options.field_validation, options.duplicates)
             except Unreadable as error:
-                raise patches.unfit(body.how, body.body, error.wrong) from None
+                raise patches.unfit(body.how, body.body, patched, error.wrong) from None
             metadata.check_address(read, namespace if kind.namespaced else "", name)
             read = metadata.in_namespace(metadata.of_kind(read, kind), kind, old["metadata"].get("namespace", ""))
             return kind.defaults(read), warnings
@@ -206,7 +206,10 @@ class Registry:
                            options: WriteOptions) -> Written:
         def change(old: Obj) -> tuple[Obj, Sequence[str]]:
             patched = self._patched(subresources.scale_of(old), body, subresources.SCALE_DEFINITION)
-            read, warnings = self._read_body(subresources.SCALE_DEFINITION, patched, options)
+            try:
+                read, warnings = self._read_body(subresources.SCALE_DEFINITION, patched, options)
+            except Unreadable as error:
+                raise patches.unfit(body.how, body.body, patched, error.wrong) from None
             metadata.check_address(read, namespace, name)
             return subresources.scaled(old, read), warnings
 

@@ -39,12 +39,14 @@ from .registry import Registry
 from .requests import Deleted, Ear, Page, PatchBody, Written
 from .routes import Route
 from .streams import pieces, renderer, whole_lines
-from .subresources import ACTIONS
+from .subresources import ACTIONS, SCALE, SCALE_ROW
 from .upgrades import Upgrade, upgrade
 
 Logs = Callable[[Obj, LogOptions], AsyncIterator[bytes]]
 
 WATCH_AT_LEAST_S = 1800.0  # a watch that does not say how long lasts 30 to 60 minutes, as upstream
+# How it is said that a patch can not be read.
+_UNREADABLE = {"json": "error decoding patch: ", "merge": "error decoding patch: "}
 _NO_PROCESS = frozenset(("exec", "attach", "portforward", "proxy"))
 # What these kinds answer a deletion with is the object itself, and not a Status.
 _RETURN_DELETED = frozenset(("pods", "services", "serviceaccounts", "persistentvolumes", "persistentvolumeclaims",
@@ -73,7 +75,7 @@ class Resources:
             if route.subresource != "proxy" and self._is_elsewhere(pod):
                 return await self._lines.relay(route.subresource, pod, request)
             if self._processes is None or route.subresource == "proxy" or not self._processes.reaches(pod):
-                raise self._no_process(route)
+                raise _no_process(route, pod, text(request.params, "container"))
             return await upgrade(route.subresource, pod, request, self._processes)
         return await self._verbs[verb](route, request)
 
@@ -90,12 +92,13 @@ class Resources:
 
     def _one(self, route: Route, request: Request, snapshot: Snapshot, form: Form, status: int = 200,
              headers: Sequence[tuple[bytes, bytes]] = ()) -> Answer:
-        if form.shape == "whole" or route.subresource:
+        row = _printed_as(route)
+        if form.shape == "whole" or row is None:
             return answer_encoded(snapshot.encoded(), form.media, status, headers)
         if form.shape == "partial":
             return answer_object(partial(snapshot.value), form, status, headers)
         metadata = {"resourceVersion": str(snapshot.revision)}
-        return answer_object(table(route.kind, (snapshot.value,), self._clock.now(), _include(request),
+        return answer_object(table(row, (snapshot.value,), self._clock.now(), _include(request),
                                    metadata=metadata), form, status, headers)
 
     async def _list(self, route: Route, request: Request) -> Answer:
@@ -154,7 +157,7 @@ class Resources:
         form = accepted(request.accept)
         how = patch_media(request.content_type)
         raw = await request.body()
-        body, duplicates = decode(raw, "yaml" if how == "apply" else "json")
+        body, duplicates = decode(raw, "yaml" if how == "apply" else "json", _UNREADABLE.get(how, ""))
         options = write_options(request.params, request.user, "PatchOptions", duplicates, apply=how == "apply")
         written = await self._registry.patch(route.kind, route.namespace, route.name, PatchBody(how, body), options,
                                              route.subresource)
@@ -218,12 +221,22 @@ class Resources:
         there = self._registry.store.get(Key("nodes", "", node))
         return there is not None and MACHINE in annotations_of(there.value)
 
-    def _no_process(self, route: Route) -> BadRequest:
-        self._registry.get(route.kind, route.namespace, route.name)
-        what = {"exec": "run a command in", "attach": "attach to", "portforward": "forward a port to"}
-        return BadRequest(
-            f"cannot {what.get(route.subresource, 'reach')} {route.kind.singular} {route.name}: it is simulated, "
-            f"and no process runs behind it. `kubectl logs`, `kubectl describe` and `kubectl get events` do work")
+
+def _printed_as(route: Route) -> Kind | None:
+    """None: what is there has no columns."""
+    below = route.kind.subresource(route.subresource)
+    if below is None or not below.kind:
+        return route.kind
+    return SCALE_ROW if below.name == SCALE else None
+
+
+def _no_process(route: Route, pod: Obj, container: str) -> BadRequest:
+    if route.subresource in ("exec", "attach"):
+        container_of(pod, container)
+    what = {"exec": "run a command in", "attach": "attach to", "portforward": "forward a port to"}
+    return BadRequest(
+        f"cannot {what.get(route.subresource, 'reach')} {route.kind.singular} {route.name}: it is simulated, "
+        f"and no process runs behind it. `kubectl logs`, `kubectl describe` and `kubectl get events` do work")
 
 
 async def _begun(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -13,15 +13,26 @@ from typing import Any
 from ..api.causes import Cause, not_supported, required
 from ..api.causes import invalid as invalid_value
 from ..api.errors import BadRequest, conflict, invalid
-from ..api.kinds.kind import Kind, Subresource
+from ..api.kinds.kind import Column, Kind, Subresource
 from ..api.objects import Obj, at, is_deleting, with_, with_condition, without_
 from ..api.selectors import selector_of
+from ..api.tables import AGE, NAME, path_cell
 
 SCALE, BINDING, EVICTION = "scale", "binding", "eviction"
 ACTIONS = frozenset((BINDING, EVICTION))  # created only; answered with a Status by HTTP
 STATUS = "status"
 
 SCALE_DEFINITION = "io.k8s.api.autoscaling.v1.Scale"
+SCALE_ROW = Kind(  # served below others only: for what is printed of it
+    group="autoscaling", version="v1", name="Scale", plural="scales", singular="scale", namespaced=True,
+    definition=SCALE_DEFINITION,
+    columns=(
+        NAME,
+        Column("Desired", path_cell("spec.replicas", 0), "integer", description="How many are asked for."),
+        Column("Available", path_cell("status.replicas", 0), "integer", description="How many there are."),
+        AGE,
+    ),
+)
 BINDING_DEFINITION = "io.k8s.api.core.v1.Binding"
 EVICTION_DEFINITION = "io.k8s.api.policy.v1.Eviction"
 

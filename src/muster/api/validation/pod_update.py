@@ -7,13 +7,13 @@ https://kubernetes.io/docs/concepts/workloads/pods/#pod-update-and-replacement
 """
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from .. import names
-from ..causes import Cause, forbidden, invalid, required, shown
+from ..causes import Cause, forbidden, invalid, required
 from ..go_text import syntax_of_addresses, syntax_of_term, syntax_of_terms
 from ..objects import Obj
+from .forbidden_change import difference
 from .metadata import complain, immutable, validate_metadata_update
 from .pod import MIRROR
 from .pod_placement import validate_tolerations
@@ -27,7 +27,6 @@ _MAY_CHANGE = ",".join((
 ))
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _SYSTEM_CONDITIONS = frozenset(["PodScheduled", "Ready", "Initialized"])
-DIFFERENCES_SHOWN = 10
 
 
 def validate_pod_update(new: Obj, old: Obj) -> list[Cause]:
@@ -243,29 +242,3 @@ def _addresses(status: Obj, field: str, wrong: list[Cause]) -> None:
     if len(addresses) > 1 and (len(addresses) > 2 or (":" in addresses[0]) == (":" in addresses[1])):
         shown_ips = syntax_of_addresses("core.PodIP" if field == "podIPs" else "core.HostIP", listed)
         wrong.append(invalid(path, shown_ips, "may specify no more than one IP for each IP family"))
-
-
-# ------------------------------------------------------------------ saying what differs
-
-
-def difference(before: Any, after: Any, path: str) -> str:
-    """The first fields that differ, one line for what was and one for what would be."""
-    found = list(_differences(before, after, path))
-    lines = [line for at, old, new in found[:DIFFERENCES_SHOWN] for line in (
-        f"- {at}: {shown(old)}" if old is not None else "", f"+ {at}: {shown(new)}" if new is not None else "")]
-    if len(found) > DIFFERENCES_SHOWN:
-        lines.append(f"... and {len(found) - DIFFERENCES_SHOWN} more")
-    return "\n".join(line for line in lines if line)
-
-
-def _differences(before: Any, after: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
-    if before == after:
-        return
-    if isinstance(before, dict) and isinstance(after, dict):
-        for field in sorted(before.keys() | after.keys()):
-            yield from _differences(before.get(field), after.get(field), f"{path}.{field}")
-    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
-        for index, (old, new) in enumerate(zip(before, after, strict=True)):
-            yield from _differences(old, new, f"{path}[{index}]")
-    else:
-        yield path, before, after

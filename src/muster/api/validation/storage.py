@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from .. import names, quantities
 from ..causes import Cause, duplicate, forbidden, invalid, not_supported, required
 from ..objects import Obj, at, with_
+from .forbidden_change import difference
 from .metadata import (
     complain,
     immutable,
@@ -95,8 +96,9 @@ def validate_claim_update(new: Obj, old: Obj) -> list[Cause]:
     asked, had = (at(spec, "resources.requests.storage", "0") for spec in (after, before))
     if at(new, "status.phase") == "Bound":
         after = with_(after, "resources.requests.storage", had)
-    if _without(after, free) != _without(before, free):
-        wrong.append(forbidden("spec", _CLAIM_FIXED))
+    was, would_be = _without(before, free), _without(after, free)
+    if was != would_be:
+        wrong.append(forbidden("spec", f"{_CLAIM_FIXED}\n{difference(was, would_be, 'spec')}"))
     if quantities.parse(asked) < quantities.parse(had) and quantities.parse(asked) <= quantities.parse(
             at(old, "status.capacity.storage", "0")):
         wrong.append(forbidden("spec.resources.requests.storage", "field can not be less than status.capacity"))
