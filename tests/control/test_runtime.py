@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from muster.api.errors import Conflict, Forbidden, Unavailable
+from muster.api.errors import Conflict, Forbidden, NotFound, Unavailable
 from muster.api.kinds.built_in import BUILT_IN
 from muster.api.kinds.catalogue import Kinds
 from muster.api.objects import Key, Obj, name_of, revision_of, uid_of
@@ -228,6 +228,23 @@ def test_a_change_of_scale_that_is_refused_is_told_instead():
         await asyncio.sleep(.05)
         assert (await bench.client.get(key("first")))["data"] == {"said": "not scaled"}
         assert (bench.told[0].reason, bench.told[0].message) == ("FailedRescale", "no")
+
+    play(only("first", plan), story)
+
+
+@pytest.mark.parametrize("error, told", [
+    pytest.param(Unavailable("no"), ["FailedUpdateStatus: no"], id="refused"),
+    pytest.param(NotFound("gone"), [], id="gone meanwhile"),
+])
+def test_who_wants_to_hears_of_a_status_that_could_not_be_written(error, told):
+    def plan(obj, now):
+        return Plan([SetStatus(key("first"), uid_of(obj), {}, tell=obj)])
+
+    async def story(bench):
+        refusing(bench, lambda verb, name: error if verb == "set_status" else None)
+        await bench.client.create(a_map("first"))
+        await asyncio.sleep(.001)
+        assert [f"{one.reason}: {one.message}" for one in bench.told] == told
 
     play(only("first", plan), story)
 

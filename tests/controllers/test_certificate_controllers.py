@@ -20,7 +20,7 @@ def asked(by=BOOTSTRAP, *, conditions=(), certificate="", created=NOW, **more):
     made = csr(**more)
     status = {"conditions": [{"type": type_, "status": "True", "lastUpdateTime": to_time(when)}
                              for type_, when in conditions]}
-    return {**made, "metadata": {**made["metadata"], "uid": "u", "creationTimestamp": to_time(created)},
+    return {**made, "metadata": {**made["metadata"], "uid": "u", "resourceVersion": "7", "creationTimestamp": to_time(created)},
             "spec": {**made["spec"], **by}, "status": {**status, **({"certificate": certificate} if certificate else {})}}
 
 
@@ -97,7 +97,7 @@ def test_what_is_signed(given, certificate, failed):
 def test_how_long_requests_stay(given, until):
     assert certificate_cleaning.plan(given, until - 1).wake_at == until
     assert certificate_cleaning.plan(given, until).actions == [
-        Delete(Key("certificatesigningrequests.certificates.k8s.io", "", "csr"), "u")]
+        Delete(Key("certificatesigningrequests.certificates.k8s.io", "", "csr"), "u", revision=7)]
 
 
 @pytest.mark.parametrize("ends, at, wake_at, deleted", [
@@ -108,9 +108,10 @@ def test_how_long_requests_stay(given, until):
 def test_tokens_end(ends, at, wake_at, deleted):
     from muster.api.kinds.secret import defaults
     secret = defaults(secret_of("abcdef.0123456789abcdef", ends))
-    secret = {**secret, "metadata": {**secret["metadata"], "uid": "u"}}
-    plan = token_cleaning.plan((Key("secrets", "kube-system", "t"), secret), at)
-    assert (plan.wake_at, [type(one) for one in plan.actions]) == (wake_at, [Delete] if deleted else [])
+    key = Key("secrets", "kube-system", "t")
+    secret = {**secret, "metadata": {**secret["metadata"], "uid": "u", "resourceVersion": "7"}}
+    plan = token_cleaning.plan((key, secret), at)
+    assert (plan.wake_at, plan.actions) == (wake_at, [Delete(key, "u", revision=7)] if deleted else [])
 
 
 def test_only_what_was_seen_is_written_to():

@@ -58,6 +58,7 @@ class SetStatus:
     key: Key
     uid: str
     status: Obj
+    tell: Obj | None = None  # an autoscaler, which says where that was refused: "FailedUpdateStatus"
 
 
 @dataclass(frozen=True, slots=True)

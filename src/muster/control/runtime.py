@@ -204,8 +204,8 @@ class Runtime:
                 await self._delete(action, written)
             case Bind():
                 await self._bind(action, written)
-            case SetStatus(key, uid, status):
-                self._note(written, await client.set_status(key, uid, status))
+            case SetStatus():
+                await self._set_status(action, written)
             case Patch():
                 await self._patch(action, written)
             case Replace(obj, subresource):
@@ -257,6 +257,16 @@ class Runtime:
         self._note(written, done, key.resource)  # a Scale that comes back is at its owner's revision
         if about is not None:
             self._tell(telling.done("update", about, done["kind"], key.name))
+
+    async def _set_status(self, action: SetStatus, written: dict[str, int]) -> None:
+        try:
+            self._note(written, await self._client.set_status(action.key, action.uid, action.status))
+        except NotFound:
+            raise
+        except ApiError as error:
+            if action.tell is not None:
+                self._tell(Tell(action.tell, "Warning", "FailedUpdateStatus", str(error)))
+            raise
 
     def _tell_refused(self, verb: telling.Verb, about: Obj | None, kind: str, name: str, error: ApiError) -> None:
         if about is not None and (said := telling.refused(verb, about, kind, name, error)) is not None:

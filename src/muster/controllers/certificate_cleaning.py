@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..api.certificate_requests import APPROVED, RESOURCE
-from ..api.objects import Key, Obj, at, from_time, name_of, uid_of
+from ..api.objects import Key, Obj, at, from_time, name_of, revision_of, uid_of
 from ..client.mirror import Mirror
 from ..control.plan import Delete, Plan
 from ..control.runtime import Controller
@@ -41,7 +41,8 @@ def plan(csr: Obj, now: float) -> Plan:
     until = kept_until(csr)
     if until > now:
         return Plan(wake_at=until)
-    return Plan([Delete(Key(RESOURCE, "", name_of(csr)), uid_of(csr))])
+    # It may have been decided meanwhile.
+    return Plan([Delete(Key(RESOURCE, "", name_of(csr)), uid_of(csr), revision=revision_of(csr))])
 
 
 controller = Controller("csrcleaner", (RESOURCE,), wakes, observe, plan, account=ACCOUNT)

@@ -175,7 +175,7 @@ class _Turn:
             actions.append(Patch(key, uid_of(self.seen.scale), {"spec": {"replicas": self.wanted}}, subresource=SCALE))
         if self.status != autoscaler.get("status"):
             own = Key(RESOURCE, namespace_of(autoscaler), name_of(autoscaler))
-            actions.append(SetStatus(own, uid_of(autoscaler), self.status))
+            actions.append(SetStatus(own, uid_of(autoscaler), self.status, tell=autoscaler))
         return [*actions, *self.tells]
 
     def go(self, memory: Memory) -> Memory:

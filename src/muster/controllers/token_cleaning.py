@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..api.objects import Key, Obj, namespace_of, uid_of
+from ..api.objects import Key, Obj, namespace_of, revision_of, uid_of
 from ..client.mirror import Mirror
 from ..control.plan import NOTHING, Delete, Plan
 from ..control.runtime import Controller
@@ -31,7 +31,10 @@ def plan(seen: tuple[Key, Obj], now: float) -> Plan:
     ends = expires_at(secret)
     if ends is None:
         return NOTHING
-    return Plan(wake_at=ends) if ends > now else Plan([Delete(key, uid_of(secret))])
+    if ends > now:
+        return Plan(wake_at=ends)
+    # It may have been given more time meanwhile.
+    return Plan([Delete(key, uid_of(secret), revision=revision_of(secret))])
 
 
 controller = Controller("token-cleaner", (SECRETS,), wakes, observe, plan)
