@@ -18,26 +18,13 @@ from random import Random
 
 from ..api.objects import Key, Obj
 from ..node.crashes import ANNOTATION as CRASH
+from . import story_steps as steps
 from .faults import CRASH as CRASHES
 from .faults import PULL, Amount, NodeLoss, SlowPulls, StartFailure
 from .faults_line import HOWS, Trouble
 from .story_clocks import clocks
 from .story_scaling import scaling
-from .story_steps import (
-    BadLine,
-    Edit,
-    Fail,
-    Hit,
-    Make,
-    Remove,
-    RepeatWatches,
-    Restart,
-    RestartProcess,
-    Step,
-    StopWatches,
-    Undo,
-    What,
-)
+from .story_steps import Step, What
 
 NODES, FIRST_NODES = 6, (3, 5)
 STEPS = (10, 24)
@@ -92,8 +79,8 @@ class Cast:
         return rng.choice(found) if found else ("Deployment", Key(PLURALS["Deployment"], "default", "web"))
 
 
-def _node(rng: Random, number: int) -> Make:
-    return Make(a_node(f"n{number}", rng.choice(("ssd", "ssd", "hdd"))))
+def _node(rng: Random, number: int) -> What:
+    return steps.Make(a_node(f"n{number}", rng.choice(("ssd", "ssd", "hdd"))))
 
 
 def a_node(name: str, disk: str) -> Obj:
@@ -150,7 +137,7 @@ def _strategy(rng: Random, kind: str) -> Obj:
     return {}
 
 
-def _workload(rng: Random, cast: Cast) -> Make:
+def _workload(rng: Random, cast: Cast) -> What:
     kind, key = cast.another(rng)
     template = _template(rng, kind, key.name)
     spec: Obj = {"template": template}
@@ -167,46 +154,47 @@ def _workload(rng: Random, cast: Cast) -> Make:
         spec |= {"parallelism": rng.choice((1, 2, 3)), "completions": rng.choice((1, 3, 5)),
                  "backoffLimit": rng.choice((0, 2, 4)), "completionMode": rng.choice(("NonIndexed", "Indexed"))}
     group = "batch/v1" if kind == "Job" else "apps/v1"
-    return Make({"apiVersion": group, "kind": kind, "metadata": {"name": key.name, "namespace": key.namespace},
-                 "spec": spec})
+    return steps.Make({"apiVersion": group, "kind": kind, "metadata": {"name": key.name, "namespace": key.namespace},
+                       "spec": spec})
 
 
-def _service(rng: Random, cast: Cast) -> Make:
+def _service(rng: Random, cast: Cast) -> What:
     kind, key = cast.one(rng)
-    return Make({"apiVersion": "v1", "kind": "Service",
-                 "metadata": {"name": f"to-{key.name}", "namespace": key.namespace},
-                 "spec": {"selector": {"app": f"{kind.lower()}-{key.name}"}, "ports": [{"port": 80}],
-                          "publishNotReadyAddresses": rng.random() < .1}})
+    return steps.Make({"apiVersion": "v1", "kind": "Service",
+                       "metadata": {"name": f"to-{key.name}", "namespace": key.namespace},
+                       "spec": {"selector": {"app": f"{kind.lower()}-{key.name}"}, "ports": [{"port": 80}],
+                                "publishNotReadyAddresses": rng.random() < .1}})
 
 
-def _budget(rng: Random, cast: Cast) -> Make:
+def _budget(rng: Random, cast: Cast) -> What:
     kind, key = cast.one(rng)
-    return Make({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget",
-                 "metadata": {"name": key.name, "namespace": key.namespace},
-                 "spec": {"selector": {"matchLabels": {"app": f"{kind.lower()}-{key.name}"}},
-                          **rng.choice(({"minAvailable": 1}, {"maxUnavailable": 1}, {"minAvailable": "50%"}))}})
+    return steps.Make({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget",
+                       "metadata": {"name": key.name, "namespace": key.namespace},
+                       "spec": {"selector": {"matchLabels": {"app": f"{kind.lower()}-{key.name}"}},
+                                **rng.choice(({"minAvailable": 1}, {"maxUnavailable": 1}, {"minAvailable": "50%"}))}})
 
 
 def _new_template(rng: Random, cast: Cast) -> What:
     kind, key = cast.one(rng, "Job")
     if rng.random() < .15:
         crash = rng.choice(("app,after=3s", None, None))
-        return Edit(key, {"spec": {"template": {"metadata": {"annotations": {CRASH: crash}}}}})
+        return steps.Edit(key, {"spec": {"template": {"metadata": {"annotations": {CRASH: crash}}}}})
     image = rng.choice((*GOOD_IMAGES, *GOOD_IMAGES, BAD_IMAGE))
-    return Edit(key, {"spec": {"template": {"spec": {"containers": [{"name": "app", "image": image}]}}}}, "strategic")
+    template = {"spec": {"containers": [{"name": "app", "image": image}]}}
+    return steps.Edit(key, {"spec": {"template": template}}, "strategic")
 
 
 def _new_strategy(rng: Random, cast: Cast) -> What:
     kind, key = cast.one(rng, "Job", "ReplicaSet")
-    return Edit(key, {"spec": _strategy(rng, kind)})
+    return steps.Edit(key, {"spec": _strategy(rng, kind)})
 
 
 def _scale(rng: Random, cast: Cast) -> What:
     kind, key = cast.one(rng, "DaemonSet")
     if kind == "Job":
-        return Edit(key, {"spec": rng.choice(({"parallelism": rng.choice((0, 1, 2, 4))},
-                                              {"suspend": rng.choice((True, False))}))})
-    return Edit(key, {"spec": {"replicas": rng.choice((0, 1, 2, 3, 5))}})
+        return steps.Edit(key, {"spec": rng.choice(({"parallelism": rng.choice((0, 1, 2, 4))},
+                                                    {"suspend": rng.choice((True, False))}))})
+    return steps.Edit(key, {"spec": {"replicas": rng.choice((0, 1, 2, 3, 5))}})
 
 
 def _change_workload(rng: Random, cast: Cast) -> What:
@@ -218,16 +206,16 @@ def _change_workload(rng: Random, cast: Cast) -> What:
         changes.append({"template": {"spec": {"nodeSelector": {"disk": rng.choice(("ssd", "hdd", None))}}}})
     if kind == "Deployment":
         changes.append({"paused": rng.choice((True, False))})
-    return Edit(key, {"spec": rng.choice(changes)})
+    return steps.Edit(key, {"spec": rng.choice(changes)})
 
 
 def _remove_workload(rng: Random, cast: Cast) -> What:
-    return Remove(cast.one(rng)[1], rng.choice(("Background", "Background", "Foreground", "Orphan")))
+    return steps.Remove(cast.one(rng)[1], rng.choice(("Background", "Background", "Foreground", "Orphan")))
 
 
 def _undo(rng: Random, cast: Cast) -> What:
     kind, key = cast.one(rng, "Job", "ReplicaSet", "Deployment")
-    return Undo(key, rng.random())
+    return steps.Undo(key, rng.random())
 
 
 def _node_key(rng: Random) -> Key:
@@ -236,19 +224,19 @@ def _node_key(rng: Random) -> Key:
 
 def _taint(rng: Random, cast: Cast) -> What:
     effect = rng.choice(("NoSchedule", "NoExecute", "", ""))
-    return Edit(_node_key(rng), {"spec": {"taints": [{"key": "mine", "effect": effect}] if effect else None}})
+    return steps.Edit(_node_key(rng), {"spec": {"taints": [{"key": "mine", "effect": effect}] if effect else None}})
 
 
 def _label(rng: Random, cast: Cast) -> What:
-    return Edit(_node_key(rng), {"metadata": {"labels": {"disk": rng.choice(("ssd", "hdd"))}}})
+    return steps.Edit(_node_key(rng), {"metadata": {"labels": {"disk": rng.choice(("ssd", "hdd"))}}})
 
 
 def _cordon(rng: Random, cast: Cast) -> What:
-    return Edit(_node_key(rng), {"spec": {"unschedulable": rng.choice((True, None))}})
+    return steps.Edit(_node_key(rng), {"spec": {"unschedulable": rng.choice((True, None))}})
 
 
 def _namespace(rng: Random, cast: Cast) -> What:
-    return Remove(Key("namespaces", "", "team"))
+    return steps.Remove(Key("namespaces", "", "team"))
 
 
 def _pod(rng: Random, cast: Cast) -> What:
@@ -256,44 +244,44 @@ def _pod(rng: Random, cast: Cast) -> What:
                                  "resources": {"requests": {"cpu": rng.choice(("1", "3500m"))}}}]}
     if rng.random() < .15:
         spec["nodeName"] = rng.choice(("n0", "nowhere"))
-    return Make({"apiVersion": "v1", "kind": "Pod", "spec": spec,
-                 "metadata": {"name": f"loose-{rng.randrange(1000)}", "namespace": "default"}})
+    return steps.Make({"apiVersion": "v1", "kind": "Pod", "spec": spec,
+                       "metadata": {"name": f"loose-{rng.randrange(1000)}", "namespace": "default"}})
 
 
 def _hit(rng: Random, cast: Cast) -> What:
-    return Hit(rng.choice(("delete", "delete", "kill", "evict", "evict", "relabel")), rng.random())
+    return steps.Hit(rng.choice(("delete", "delete", "kill", "evict", "evict", "relabel")), rng.random())
 
 
 def _lose_node(rng: Random, cast: Cast) -> What:
-    return Fail(NodeLoss(Amount(count=rng.choice((1, 1, 2))), for_s=float(rng.choice((3, 20, 45, 100, 400)))))
+    return steps.Fail(NodeLoss(Amount(count=rng.choice((1, 1, 2))), for_s=float(rng.choice((3, 20, 45, 100, 400)))))
 
 
 def _fail_starts(rng: Random, cast: Cast) -> What:
     by = rng.choice(((PULL,), (CRASHES,), (PULL, CRASHES)))
-    return Fail(StartFailure(rng.choice((.2, .5, 1.0)), by, for_s=float(rng.choice((5, 30, 120)))))
+    return steps.Fail(StartFailure(rng.choice((.2, .5, 1.0)), by, for_s=float(rng.choice((5, 30, 120)))))
 
 
 def _slow_pulls(rng: Random, cast: Cast) -> What:
-    return Fail(SlowPulls(float(rng.choice((5, 20))), for_s=60.0))
+    return steps.Fail(SlowPulls(float(rng.choice((5, 20))), for_s=60.0))
 
 
 def _bad_line(rng: Random, cast: Cast) -> What:
     trouble = Trouble(rng.choice(HOWS), rng.choice((.1, .3, .7)), rng.choice((.1, 1.0, 5.0)))
-    return BadLine(trouble, rng.choice((1.0, 10.0, 40.0)))
+    return steps.BadLine(trouble, rng.choice((1.0, 10.0, 40.0)))
 
 
 def _stop_watches(rng: Random, cast: Cast) -> What:
-    return StopWatches(rng.choice((.05, 1.0, 10.0, 45.0)), rng.random() < .6)
+    return steps.StopWatches(rng.choice((.05, 1.0, 10.0, 45.0)), rng.random() < .6)
 
 
 _DRAWS = (
     (2, lambda rng, cast: _node(rng, rng.randrange(NODES))),
-    (1, lambda rng, cast: Remove(_node_key(rng))),
+    (1, lambda rng, cast: steps.Remove(_node_key(rng))),
     (1, _taint), (1, _label), (1, _cordon), (1, _namespace),
     (3, _workload), (1, _service), (1, _budget), (6, _new_template), (2, _new_strategy), (3, _scale),
     (2, _change_workload), (1, _undo), (1, _remove_workload), (1, _pod), (4, _hit),
     (2, _lose_node), (1, _fail_starts), (1, _slow_pulls), (2, _bad_line), (2, _stop_watches),
-    (1, lambda rng, cast: RepeatWatches(30.0)),
-    (2, lambda rng, cast: Restart(rng.choice(RESTARTED))),
-    (1, lambda rng, cast: RestartProcess(rng.choice((0.0, 5.0, 90.0)))),
+    (1, lambda rng, cast: steps.RepeatWatches(30.0)),
+    (2, lambda rng, cast: steps.Restart(rng.choice(RESTARTED))),
+    (1, lambda rng, cast: steps.RestartProcess(rng.choice((0.0, 5.0, 90.0)))),
 )

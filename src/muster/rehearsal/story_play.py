@@ -12,50 +12,33 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Collection, Coroutine, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
-from typing import Any
 
 from ..api.errors import ApiError, NotFound
-from ..api.objects import Key, Obj, annotations_of, controller_of, is_deleting, name_of, namespace_of, owners_of
+from ..api.objects import Key, Obj, annotations_of, controller_of, is_deleting, name_of, owners_of
 from ..app import Cluster, running
 from ..bootstrap import first_objects
 from ..clock import Clock, run_virtual
-from ..control.revisions import RESOURCE as REVISIONS
 from ..node.crashes import ANNOTATION as CRASH
 from ..node.fleet import Fleet
 from ..node.machines import FAIL
 from ..store.memory import MemoryStore
-from .faults import ClockSkew, carry_out
+from .faults import ClockSkew
 from .faults_line import Line
 from .invariants import Broken, Laws
 from .invariants_settled import check_mirror, check_settled
 from .story import a_node, story
 from .story_clocks import AHEAD_S
-from .story_scaling import NAME as SCALED
-from .story_steps import (
-    BadLine,
-    Edit,
-    Fail,
-    Hit,
-    Make,
-    Remove,
-    RepeatWatches,
-    Restart,
-    RestartProcess,
-    Step,
-    StopWatches,
-    Undo,
-    What,
-)
+from .story_ground import Ground
+from .story_steps import SCALED, Fail, Make, RestartProcess, Step
 
 LAST_S = 130.0  # the longest that a fault of starts lasts
 MACHINES_S, WELL_AFTER_S, QUIET_S = 15.0, 420.0, 120.0
 SETTLED_AFTER_S = 300.0
 GOOD_IMAGE = "x:9"
-ADMIN = "kubernetes-admin"
 HEARTBEATS = .2  # the share of stories whose nodes renew their leases all the time
 MENDED = {"DaemonSet", "Deployment", "ReplicaSet", "StatefulSet"}
 
@@ -124,9 +107,8 @@ class _Play:
                     await self._end_well()
 
     async def _live(self, steps: Sequence[Step]) -> None:
-        self._admin = self._cluster.client(ADMIN)
+        ground = self._ground = Ground(self._cluster, self._store, self._line, self._laws, self._say)
         await self._cluster.create_missing(first_objects("127.0.0.1", 6443))
-        self._under_way: list[asyncio.Task[None]] = []
         for step in steps:
             wait_s = self._began + step.at_s - self._clock.now()
             if wait_s > 0:
@@ -134,105 +116,18 @@ class _Play:
                 self._laws.check()
             self._say(str(step.what))
             try:
-                await self._do(step.what)
+                await step.what.happen(ground)
             except ApiError as refused:
                 if refused.code >= 500:
                     raise
                 self._refused += 1
                 self._say(f"... refused: {refused}")
         self._last_at = self._clock.now()
-        for task in self._under_way:
-            if task.done() and not task.cancelled():
-                task.result()  # a fault that could not be carried out is our mistake
+        ground.check()
 
     def _say(self, text: str) -> None:
         self._laws.say(text)
         self._told.append(f"{self._clock.now() - self._began:8.2f} s  {text}")
-
-    # ---- steps
-
-    async def _do(self, what: What) -> None:
-        match what:
-            case Make(manifest):
-                await self._make(manifest)
-            case Edit(key, patch, how):
-                await self._admin.patch(key, patch, how=how)  # type: ignore[arg-type]
-            case Remove(key, propagation):
-                await self._admin.delete(key, propagation=propagation)  # type: ignore[arg-type]
-            case Undo(key, place):
-                await self._undo(key, place)
-            case Hit(how, place):
-                await self._hit(how, place)
-            case Fail(fault):
-                self._meanwhile(carry_out([fault], self._cluster, self._say))
-            case BadLine(trouble, for_s):
-                self._line.troubles.append(trouble)
-                self._meanwhile(self._later(for_s, partial(self._line.mend, trouble)))
-            case StopWatches(for_s, compact):
-                self._line.hold()
-                self._meanwhile(self._later(for_s, partial(self._let_go, compact)))
-            case RepeatWatches(for_s):
-                self._line.repeats = True
-                self._meanwhile(self._later(for_s, self._line.repeat_no_more))
-            case Restart(controller):
-                self._line.let_go()  # another one lists anew: it begins with what is there
-                await self._caught_up()
-                self._cluster.restart(controller)
-                self._laws.restarted[controller] = self._clock.now()
-
-    async def _make(self, manifest: Obj) -> None:
-        namespace = namespace_of(manifest)
-        if namespace and self._store.get(Key("namespaces", "", namespace)) is None:
-            await self._admin.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
-        await self._cluster.apply(manifest)
-
-    def _meanwhile(self, work: Coroutine[Any, Any, None]) -> None:
-        self._under_way.append(asyncio.ensure_future(work))
-
-    async def _later(self, after_s: float, then: Any) -> None:
-        await asyncio.sleep(after_s)
-        done = then()
-        if done is not None:
-            await done
-
-    async def _let_go(self, compact: bool) -> None:
-        if compact:
-            await self._store.compact(self._store.history.revision)
-        self._line.let_go()
-
-    async def _caught_up(self) -> None:
-        mirror = self._cluster.mirror
-        await mirror.caught_up({one: self._store.history.lane(one).revision for one in mirror.resources})
-
-    async def _hit(self, how: str, place: float) -> None:
-        keys = sorted(key for key in self._laws.scene.pods if not key.name.startswith(f"{SCALED}-"))
-        if not keys:
-            return
-        key = keys[int(place * len(keys))]
-        self._say(f"... {key}")
-        match how:
-            case "delete":
-                await self._admin.delete(key)
-            case "kill":
-                await self._admin.delete(key, grace_period_s=0)
-            case "evict":
-                body = {"apiVersion": "policy/v1", "kind": "Eviction",
-                        "metadata": {"name": key.name, "namespace": key.namespace}}
-                await self._admin.create(body, subresource="eviction")
-            case "relabel":
-                labels = self._laws.scene.pods[key]["metadata"].get("labels") or {}
-                app = "nobody" if labels.get("app") != "nobody" else f"daemonset-{key.name.partition('-')[0]}"
-                await self._admin.patch(key, {"metadata": {"labels": {"app": app}}})
-
-    async def _undo(self, key: Key, place: float) -> None:
-        current = self._store.get(key)
-        if current is None:
-            return
-        past = [one.value for one in self._store.history.lane(REVISIONS).snapshots()
-                if (controller_of(one.value) or {}).get("uid") == current.value["metadata"]["uid"]]
-        if past:
-            past.sort(key=lambda one: (one["revision"], name_of(one)))
-            await self._admin.patch(key, past[int(place * len(past))]["data"], how="strategic")
 
     # ---- the end
 
@@ -260,16 +155,15 @@ class _Play:
         return 6 * AHEAD_S * is_skewed + SETTLED_AFTER_S * is_scaled
 
     async def _mend_machines(self) -> None:
-        for task in self._under_way:
-            task.cancel()
+        self._ground.end()
         if not self._laws.scene.nodes:
-            await self._make(a_node("spare", "ssd"))
+            await Make(a_node("spare", "ssd")).happen(self._ground)
         for name, node in sorted(self._laws.scene.nodes.items()):
             metadata: Obj = {"labels": {"disk": "ssd"}}
             if FAIL in annotations_of(node):
                 metadata["annotations"] = {FAIL: None}
             taints = [taint for taint in node["spec"].get("taints") or () if taint["key"] != "mine"]
-            await self._admin.patch(Key("nodes", "", name), {
+            await self._ground.admin.patch(Key("nodes", "", name), {
                 "metadata": metadata, "spec": {"unschedulable": None, "taints": taints or None}})
 
     async def _mend_workloads(self) -> None:
@@ -290,7 +184,7 @@ class _Play:
                     spec["strategy"] = {"type": "RollingUpdate"}
             if (workload["spec"].get("updateStrategy") or {}).get("rollingUpdate", {}).get("partition"):
                 spec["updateStrategy"] = {"rollingUpdate": {"partition": 0}}
-            await self._admin.patch(self._cluster.kinds.key_of(workload), {"spec": spec}, how="strategic")
+            await self._ground.admin.patch(self._cluster.kinds.key_of(workload), {"spec": spec}, how="strategic")
 
     async def _mend_pods(self) -> None:
         """Who belongs to nobody makes room; who is made anew only when somebody deletes it is deleted."""
@@ -299,7 +193,7 @@ class _Play:
             if workload is None or workload["kind"] == "ReplicaSet" and not owners_of(workload) or (
                     (workload["spec"].get("updateStrategy") or {}).get("type") == "OnDelete"):
                 try:
-                    await self._admin.delete(key)
+                    await self._ground.admin.delete(key)
                 except NotFound:
                     continue
 

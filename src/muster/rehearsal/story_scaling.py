@@ -10,13 +10,12 @@ from random import Random
 
 from ..api.objects import Key, Obj
 from ..node.usage import ANNOTATION as USAGE
-from .story_steps import Edit, Make, Remove, Restart, Step, What
+from .story_steps import SCALED, Edit, Make, Remove, Restart, Step, What
 
 SHARE = .25  # of all stories
-NAME = "busy"
 IMAGES = ("x:1", "x:2", "x:3")
 KINDS = {"Deployment": "deployments.apps", "StatefulSet": "statefulsets.apps", "ReplicaSet": "replicasets.apps"}
-AUTOSCALER = Key("horizontalpodautoscalers.autoscaling", "default", NAME)
+AUTOSCALER = Key("horizontalpodautoscalers.autoscaling", "default", SCALED)
 REQUEST_M = 100  # thousandths of a core that each of its pods requests
 LOADS_M = (0, 40, 100, 170, 300, 420)
 
@@ -39,15 +38,15 @@ def _load(rng: Random) -> Obj:
 
 
 def _workload(rng: Random, kind: str) -> Make:
-    labels = {"app": NAME}
+    labels = {"app": SCALED}
     container: Obj = {"name": "app", "image": IMAGES[0], "resources": {"requests": {"cpu": f"{REQUEST_M}m"}}}
     if rng.random() < .3:
         container["readinessProbe"] = {"tcpSocket": {"port": 80}, "initialDelaySeconds": 2}
     spec: Obj = {"replicas": rng.choice((1, 2, 4)), "selector": {"matchLabels": labels},
                  "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}}}
     if kind == "StatefulSet":
-        spec["serviceName"] = NAME
-    metadata = {"name": NAME, "namespace": "default", **_load(rng)["metadata"]}
+        spec["serviceName"] = SCALED
+    metadata = {"name": SCALED, "namespace": "default", **_load(rng)["metadata"]}
     return Make({"apiVersion": "apps/v1", "kind": kind, "metadata": metadata, "spec": spec})
 
 
@@ -58,18 +57,18 @@ def _bounds(rng: Random) -> Obj:
 def _autoscaler(rng: Random, kind: str) -> Obj:
     target = rng.choice(({"type": "Utilization", "averageUtilization": rng.choice((50, 80, 120))},
                          {"type": "AverageValue", "averageValue": f"{rng.choice((50, 80))}m"}))
-    spec: Obj = {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": kind, "name": NAME}, **_bounds(rng),
+    spec: Obj = {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": kind, "name": SCALED}, **_bounds(rng),
                  "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": target}}]}
     if rng.random() < .4:
         spec["behavior"] = {"scaleDown": {"stabilizationWindowSeconds": rng.choice((0, 30, 120))}}
         if rng.random() < .5:
             spec["behavior"]["scaleUp"] = {"policies": [{"type": "Pods", "value": 1, "periodSeconds": 30}]}
     return {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
-            "metadata": {"name": NAME, "namespace": "default"}, "spec": spec}
+            "metadata": {"name": SCALED, "namespace": "default"}, "spec": spec}
 
 
 def _target(kind: str) -> Key:
-    return Key(KINDS[kind], "default", NAME)
+    return Key(KINDS[kind], "default", SCALED)
 
 
 _DRAWS: tuple[Callable[[Random, str], What], ...] = (
