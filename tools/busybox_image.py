@@ -1,8 +1,8 @@
 """Makes an image of busybox-static, so that real nodes have something to run where no registry can be reached.
 
     python tools/busybox_image.py busybox.tar
-    python tools/busybox_image.py collector.tar localhost/collector:1 'tail -F /var/log/containers/*.log'
-    muster up --runtime containers --load-image busybox.tar
+    python tools/busybox_image.py clock.tar localhost/clock:1 'while sleep 1; do date; done'
+    muster up --runtime containers --load-image busybox.tar --load-image clock.tar
 
 Without a name it is docker.io/library/busybox:latest, whose command is a shell.  With a script the image runs that,
 whatever arguments a manifest gives it.

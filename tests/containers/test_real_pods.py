@@ -1,5 +1,6 @@
 """Pods as real processes: what they are told, what they may, how they end, and what kubectl shows of it."""
 import json
+import subprocess
 
 import pytest
 from real_nodes import WAITS, pod, shell
@@ -211,3 +212,27 @@ def test_pods_reach_each_other(space):
                     nodeName=two, restartPolicy="Never"))
     space.ended("client")
     assert "hello" in space.logs("client")
+
+
+def test_what_is_mounted_later_is_seen_where_it_is_asked_for(space, tmp_path):
+    def mount(*words):
+        subprocess.run(["mount", *map(str, words)], check=True, capture_output=True)
+
+    shared = tmp_path / "shared"
+    (shared / "later").mkdir(parents=True)
+    mount("--bind", shared, shared)
+    mount("--make-private", shared)
+    mount("--make-shared", shared)
+    try:
+        places = [{"name": "shared", "mountPath": "/follows", "mountPropagation": "HostToContainer"},
+                  {"name": "shared", "mountPath": "/stays"}]
+        space.apply(pod("web", shell(WAITS, volumeMounts=places),
+                        volumes=[{"name": "shared", "hostPath": {"path": str(shared)}}]))
+        space.ready("web")
+        mount("-t", "tmpfs", "tmpfs", shared / "later")
+        (shared / "later" / "file").touch()
+        assert space.kubectl("exec", "web", "--", "ls", "/follows/later", "/stays/later") == \
+            "/follows/later:\nfile\n\n/stays/later:\n"
+        space.kubectl("delete", "pod", "web")
+    finally:
+        subprocess.run(["umount", "-R", str(shared)], check=True)
