@@ -94,6 +94,42 @@ def test_nothing_is_left_unfinished():
     assert not wrong
 
 
+# Folders that the map names as a whole.
+WHOLE = ("api/kinds", "api/validation", "bench", "cli", "node/cri", "testing")
+
+
+def test_the_map_names_what_there_is():
+    """docs/ARCHITECTURE.md: every module, by its name or, where a family shares its beginning, by the rest of it."""
+    page = (ROOT / "docs" / "ARCHITECTURE.md").read_text()
+    words = set(re.findall(r"\w+", page.partition("## Where things are")[2]))
+
+    def is_named(stem: str) -> bool:
+        return stem in words or any(words & {stem[:end], stem[:end + 1]} and words & {stem[end:], stem[end + 1:]}
+                                    for end, letter in enumerate(stem) if letter == "_")
+
+    paths = [path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py") if not path.stem.startswith("__")]
+    assert not [str(path) for path in paths if path.parent.as_posix() not in WHOLE and not is_named(path.stem)]
+    assert all(f"{folder.rpartition('/')[2]}/" in page for folder in WHOLE)
+    there = {path.name for folder in (PACKAGE, ROOT / "tests") for path in folder.rglob("*.py")}
+    assert not set(re.findall(r"\w+\.py\b", page)) - there
+
+
+def test_links_lead_somewhere():
+    pages = [ROOT / "README.md", *(page for folder in ("docs", "changes") for page in (ROOT / folder).rglob("*.md"))]
+    wrong = [f"{page.relative_to(ROOT)}: {link}" for page in pages
+             for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text())
+             if not link.startswith("http") and not _leads(page, *link.partition("#")[::2])]
+    assert not wrong
+
+
+def _leads(page: Path, path: str, anchor: str) -> bool:
+    target = (page.parent / path) if path else page
+    if not target.exists() or not anchor:
+        return target.exists()
+    heads = re.findall(r"^#+ (.*)$", target.read_text(), re.MULTILINE)
+    return anchor in [re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads]
+
+
 def test_ruff_finds_nothing():
     done = subprocess.run([sys.executable, "-m", "ruff", "check", "--output-format", "concise", str(ROOT)],
                           capture_output=True, text=True, check=False)
