@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from rehearsed import a_daemonset, asked, seen
+from rehearsed import a_daemonset, asked
 
 from muster.api.errors import ApiError, BadRequest
 from muster.rehearsal.stage import prepare
@@ -21,6 +21,7 @@ def refused(folder, *given, **more) -> str:
     pytest.param({"nodes": 0}, "say on what: --nodes N, --pool NAME=N, or --on", id="no nodes"),
     pytest.param({"output": "pdf"}, "-o pdf: use text, json, svg, png or html", id="unknown output"),
     pytest.param({"record": Path("no/such/folder/x.rec")}, "--record no/such/folder/x.rec: there is no folder", id="record where"),
+    pytest.param({"out": Path("/")}, "--out /: that is a folder; name a file", id="out to a folder"),
     pytest.param({"record": Path("x.rec"), "settings": ["ds/agent.spec.minReadySeconds=1,2"]},
                  "--record x.rec: that is one history, and --set names 2 alternatives; record one of them", id="record what"),
     pytest.param({"laws": "some"}, "--laws some: use all, first or none", id="which laws"),
@@ -63,11 +64,27 @@ def test_refused_once_the_cluster_is_known(tmp_path, more, says) -> None:
 
 
 def test_a_value_that_the_kind_refuses_names_the_field(tmp_path) -> None:
-    with pytest.raises(ApiError, match=r"applied.yaml, line 1: .*maxUnavailable"):
-        seen(tmp_path, [a_daemonset()], nodes=1,
-             settings=["ds/agent.spec.updateStrategy.rollingUpdate.maxUnavailable=-3"])
+    """Before anything runs, also where it is the last alternative's, or for what is only on the cluster."""
+    for files in ([a_daemonset()], []), ([], [a_daemonset()]):
+        where = "applied.yaml, line 1, with" if files[0] else "with"
+        with pytest.raises(ApiError, match=rf"{where} maxUnavailable=-3: .*maxUnavailable: Invalid value"):
+            prepare(asked(tmp_path, *files, nodes=1,
+                          settings=["ds/agent.spec.updateStrategy.rollingUpdate.maxUnavailable=1,-3"]))
+
+
+def test_a_field_that_the_kind_does_not_have(tmp_path) -> None:
+    with pytest.raises(ApiError, match=r'with maxSpeed=1: .*unknown field "spec.maxSpeed"'):
+        prepare(asked(tmp_path, [a_daemonset()], nodes=1, settings=["ds/agent.spec.maxSpeed=1"]))
+
+
+def test_what_the_server_fills_in_is_not_missed(tmp_path) -> None:
+    """A Job's selector, say."""
+    job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "sum"}, "spec": {"template": {"spec": {
+        "restartPolicy": "Never", "containers": [{"name": "sum", "image": "busybox"}]}}}}
+    prepare(asked(tmp_path, [job], nodes=1, settings=["job/sum.spec.parallelism=1,2"]))
 
 
 def test_a_path_that_leads_nowhere(tmp_path) -> None:
     with pytest.raises(BadRequest, match="has no 'item named other'"):
-        seen(tmp_path, [a_daemonset()], nodes=1, settings=["ds/agent.spec.template.spec.containers[other].image=x"])
+        prepare(asked(tmp_path, [a_daemonset()], nodes=1,
+                      settings=["ds/agent.spec.template.spec.containers[other].image=x"]))

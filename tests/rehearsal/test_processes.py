@@ -157,7 +157,7 @@ class TestForked:
         assert refusal(tmp_path, jobs=2, forks=True) == refusal(tmp_path, jobs=1, forks=False)
 
     def test_a_fault_of_ours_says_where_it_was(self, tmp_path, monkeypatch) -> None:
-        monkeypatch.setattr(runs, "key_of", lambda *_: 1 / 0)
+        monkeypatch.setattr(runs, "carry_out", lambda *_: 1 / 0)
         with pytest.raises(BaseException) as failure:
             play(a_stage(tmp_path, runs=2, jobs=2))
         assert "1 / 0" in "".join(failure.value.__notes__)

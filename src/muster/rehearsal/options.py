@@ -61,6 +61,8 @@ def options(*, files: Sequence[Path], on: Sequence[Path], pools: Sequence[Obj], 
     for option, file in (("--out", out), ("--record", record)):
         if file is not None and not file.absolute().parent.is_dir():
             raise BadRequest(f"{option} {file}: there is no folder {file.absolute().parent}")
+        if file is not None and file.is_dir():
+            raise BadRequest(f"{option} {file}: that is a folder; name a file")
     said = tuple((name, text) for name, text in lengths.items() if text is not None)
     for name, text in said:
         _check_length(name, text, has_snapshot=bool(on))

@@ -40,7 +40,7 @@ def row(one: Answered) -> tuple[str, ...]:
     finished = sum(each.verdict == FINISHED and each.finished_s is not None for each in one.outcomes)
     p50 = spoken(one.finish_s(0.5))
     if finished < len(one.outcomes):
-        p50 += f" ({finished} of {len(one.outcomes)} runs)"
+        p50 += f" ({finished} of {len(one.outcomes)} runs)" if len(one.outcomes) > 1 else ""
     down_s = one.median(lambda each: sum(work.unavailable_s for work in each.workloads if work.touched))
     return (one.name, p50, spoken(one.finish_s(0.95)), str(one.worst_unavailable()), f"{down_s:,.0f}",
             str(one.count("evicted")), str(one.count("preempted")),
@@ -115,7 +115,7 @@ def endings(one: Outcome) -> Iterator[str]:
         found = [ending for ending in one.endings if ending.how == how]
         if not found:
             continue
-        yield f"{len(found)} pods {how}:"
+        yield f"{len(found)} pod{'s' * (len(found) > 1)} {how}:"
         for ending in found[:MOST_TOLD]:
             yield f"  {ended(ending)}"
         if len(found) > MOST_TOLD:

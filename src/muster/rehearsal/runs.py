@@ -11,19 +11,17 @@ import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from ..api.errors import ApiError
-from ..api.objects import Key, Obj, at, to_time
+from ..api.objects import at
 from ..clock import Clock, VirtualTime
-from ..manifests import Manifest, located
 from ..store.recorded import anew
 from ..store.recording import Recording
 from . import options
-from .alternatives import Alternative, find, key_of, kind_named, merge_patch_of, with_choice
+from .alternatives import Alternative
 from .faults import carry_out
 from .invariants import Laws
 from .measure import Measure
 from .outcome import FINISHED, INTERRUPTED, STUCK, TIME_IS_UP, Outcome
-from .stage import Stage, keys_there, target
+from .stage import Stage
 from .world import World, at_work, gone_on
 
 STILL_S = 2.0  # at rest for so long is at rest
@@ -34,7 +32,6 @@ MOST_VIOLATIONS = 100
 MOST_NODES_WATCHED = 1_000  # by the laws, unless they are asked for: they take as long as a third of all else
 LONGEST_S = 30 * 24 * 3600.0
 SHOWN_EVERY_S = 5.0  # of virtual time
-RESTARTED_AT = ("spec", "template", "metadata", "annotations", "kubectl.kubernetes.io/restartedAt")
 
 Show = Callable[[float], None]  # how much is done, 0 to 1
 
@@ -147,7 +144,7 @@ class _Run:
         return recording
 
     async def _happen(self, world: World, measure: Measure, clock: Clock) -> str:
-        await self._apply(world)
+        await self.stage.applying(self.alternative).carry_out(world)
         faults = asyncio.create_task(carry_out(self.stage.options.faults, world, measure.strike))
         try:
             return await self._wait(measure, clock, faults)
@@ -159,31 +156,6 @@ class _Run:
         while True:
             await asyncio.sleep(SHOWN_EVERY_S)
             self._show(measure.share_done())
-
-    # ---- what happens
-
-    async def _apply(self, world: World) -> None:
-        stage, kinds = self.stage, world.kinds
-        keys = keys_there(kinds, stage.manifests, stage.state)
-        chosen: dict[Key, list] = {}  # type: ignore[type-arg]
-        for choice in self.alternative.choices:
-            setting = choice.setting
-            option = f"--set {setting.text}"
-            key = find(keys, kind_named(kinds, setting.kind, option), setting.namespace, setting.name, option)
-            chosen.setdefault(key, []).append(choice)
-        for manifest in stage.manifests:
-            value = manifest.value
-            for choice in chosen.pop(key_of(kinds, value), ()):
-                value = with_choice(value, choice)
-            await _apply_one(world, manifest, value)
-        for key, choices in chosen.items():
-            old = await world.admin.get(key)
-            new = old
-            for choice in choices:
-                new = with_choice(new, choice)
-            await world.admin.patch(key, merge_patch_of(old, new))
-        for text in stage.options.restart:
-            await _restart(world, target(text, keys, kinds))
 
     # ---- until when
 
@@ -222,24 +194,6 @@ def _longest_wait(measure: Measure) -> float:
                  *(each.get("tolerationSeconds") for each in pod.get("tolerations") or ())]
         longest = max(longest, *(float(each) for each in waits if each and each < 2**31 - 1), 0.0)
     return longest
-
-
-async def _apply_one(world: World, manifest: Manifest, value: Obj) -> None:
-    try:
-        await world.apply(value)
-    except ApiError as error:
-        raise located(error, manifest) from None
-
-
-async def _restart(world: World, key: Key) -> None:
-    """As `kubectl rollout restart` does."""
-    patch: Obj = {}
-    inner = patch
-    for step in RESTARTED_AT[:-1]:
-        inner[step] = {}
-        inner = inner[step]
-    inner[RESTARTED_AT[-1]] = to_time(world.clock.now())
-    await world.admin.patch(key, patch)
 
 
 @contextmanager

@@ -7,14 +7,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ..api.errors import ApiError, BadRequest
 from ..api.kinds.built_in import BUILT_IN
 from ..api.kinds.catalogue import Kinds
-from ..api.objects import Key, Obj, name_of, namespace_of
+from ..api.objects import Obj, name_of, namespace_of
 from ..api.schema import Schema
 from ..bootstrap import NAMESPACES, first_objects
 from ..clock import Clock
@@ -24,7 +24,8 @@ from ..node.durations import read_spread
 from ..node.machines import is_failing
 from ..store.history import Snapshot as Stored
 from ..store.history import at_revision
-from .alternatives import Alternative, alternatives, find, key_of, kind_named
+from .alternatives import Alternative, alternatives
+from .applying import Applying
 from .measure import Measure
 from .measured import measured
 from .missing import completed
@@ -48,6 +49,9 @@ class Stage:
     behaviour: Behaviour
     notes: Sequence[str] = ()  # what is missing in the snapshot, and what is assumed
 
+    def applying(self, alternative: Alternative) -> Applying:
+        return Applying(alternative, self.manifests, self.options.restart, self.state, Kinds(BUILT_IN))
+
 
 def prepare(options: Options) -> Stage:
     """Raises BadRequest (or what the API says of an object) before anything is rehearsed."""
@@ -68,9 +72,10 @@ def prepare(options: Options) -> Stage:
     state = played(lambda clock: _settled(options, recorded, snapshot.manifests, clock), start=start,
                    seed=f"{options.seed}/before")
     assumed += [f"the namespace {name_of(one)} is not there: it is assumed to have been created" for one in namespaces]
-    found = alternatives(options.settings)
-    _check_targets(options, kinds, manifests, state)
-    return Stage(options, state, manifests, found, behaviour, (*snapshot.notes, *assumed))
+    stage = Stage(options, state, manifests, alternatives(options.settings), behaviour, (*snapshot.notes, *assumed))
+    for one in stage.alternatives:
+        stage.applying(one).check(schema)
+    return stage
 
 
 def _checked(manifests: list[Manifest], kinds: Kinds, schema: Schema) -> list[Manifest]:
@@ -93,34 +98,6 @@ def _behaviour(options: Options, snapshot: Snapshot) -> Behaviour:
     lengths: dict[str, Any] = {name: measured(name, snapshot) if text == MEASURED else read_spread(text)
                                for name, text in options.lengths}
     return replace(USUAL, **lengths)
-
-
-def _check_targets(options: Options, kinds: Kinds, manifests: Sequence[Manifest], state: State) -> None:
-    keys = keys_there(kinds, manifests, state)
-    for setting in options.settings:
-        option = f"--set {setting.text}"
-        find(keys, kind_named(kinds, setting.kind, option), setting.namespace, setting.name, option)
-    for text in options.restart:
-        target(text, keys, kinds)
-
-
-def keys_there(kinds: Kinds, manifests: Iterable[Manifest], state: State) -> list[Key]:
-    applied = [key_of(kinds, one.value) for one in manifests]
-    return list(dict.fromkeys([*applied, *(Key(resource, *place) for resource, objects in state.objects.items()
-                                           for place in objects)]))
-
-
-def target(text: str, keys: Sequence[Key], kinds: Kinds) -> Key:
-    """What `--restart ds/agent` means."""
-    option = f"--restart {text}"
-    kind, slash, rest = text.partition("/")
-    namespace, _, name = rest.rpartition("/")
-    if not slash or not name:
-        raise BadRequest(f"{option}: must be KIND/NAME or KIND/NAMESPACE/NAME, for instance ds/agent")
-    found = kind_named(kinds, kind, option)
-    if found.name not in ("DaemonSet", "Deployment", "StatefulSet"):
-        raise BadRequest(f"{option}: {found.plural} can not be restarted, only daemonsets, deployments, statefulsets")
-    return find(keys, found, namespace, name, option)
 
 
 # ------------------------------------------------------------------ settling

@@ -74,13 +74,24 @@ def _decode_yaml(body: bytes) -> Any:
         if next(documents, None) is not None:
             raise BadRequest("the request body holds more than one YAML document")
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, TypeError) as wrong:
-        detail = " ".join(str(wrong).split())
-        raise BadRequest(f"error converting YAML to JSON: yaml: {detail}") from None
+        raise BadRequest(f"error converting YAML to JSON: yaml: {_said(wrong)}") from None
     except RecursionError:
         raise _too_deep() from None
     if _weight(value, {}, 0) > LARGEST:
         raise BadRequest("error converting YAML to JSON: yaml: document contains excessive aliasing")
     return _as_json(value)
+
+
+def _said(wrong: Exception) -> str:
+    """In the words of kubectl's own parser, which counts lines from 0 but where single characters are wrong."""
+    if not isinstance(wrong, yaml.MarkedYAMLError) or wrong.problem is None:
+        return " ".join(str(wrong).split())
+    line = wrong.problem_mark.line if wrong.problem_mark is not None else 0
+    if line:
+        line += isinstance(wrong, yaml.scanner.ScannerError)
+    elif wrong.context_mark is not None:
+        line = wrong.context_mark.line
+    return f"line {line}: {wrong.problem}" if line else str(wrong.problem)
 
 
 def _weight(value: Any, known: dict[int, int], depth: int) -> int:
