@@ -114,7 +114,8 @@ class Agent:
         try:
             self.groups.prepare(self.settings.for_pods(host_facts.capacity(self.folder, self.settings.most_pods)))
         except OSError as error:
-            raise Unusable(f"the control groups of {self.name} can not be made: {error}") from None
+            raise Unusable(f"the control groups of {self.name} can not be made ({error}): the file system of control "
+                           "groups has to be mounted here, and to be written") from None
         self._runtime = self.images.runtime = await self.containerd.start()
         for archive in archives:
             await self.containerd.load(archive)

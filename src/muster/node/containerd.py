@@ -32,6 +32,7 @@ PLUGINS = ("/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni")
 NEEDED_PLUGINS = ("bridge", "host-local", "portmap", "loopback")
 NEEDED_PROGRAMS = {"containerd": "containerd", "runc": "runc", "ctr": "containerd", "ip": "iproute2", "nft": "nftables",
                    "nsenter": "util-linux", "iptables": "iptables"}
+NEEDED_RIGHTS = {"CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21}  # and their bits
 READY_WITHIN_S, STOP_WITHIN_S = 20.0, 10.0
 FIRST_WAIT_S, LONGEST_WAIT_S, HEALTHY_AFTER_S = 0.1, 30.0, 60.0
 CAP_SYS_RESOURCE = 24
@@ -45,7 +46,10 @@ async def check_host(what: str = "--runtime containers", command: str = "muster 
     if not Path("/proc/self/ns").exists():
         raise Unusable(f"{what} runs on Linux alone{else_}")
     if os.geteuid() != 0:
-        raise Unusable(f"{what} needs root: try `sudo {command}`")
+        raise Unusable(f"{what} needs root: try `sudo $(command -v muster) {command.partition(' ')[2]}`")
+    if lacking := _lacking(Path("/proc/self/status").read_text()):
+        raise Unusable(f"{what} needs {' and '.join(lacking)}, which root does not have in here: run it on the machine "
+                       "itself, or in a privileged container")
     missing = sorted({package for program, package in NEEDED_PROGRAMS.items()
                       if shutil.which(program, path=search_path()) is None})
     folder = plugin_folder()
@@ -54,12 +58,21 @@ async def check_host(what: str = "--runtime containers", command: str = "muster 
     if missing:
         raise Unusable(f"{what} needs {', '.join(missing)}: on Debian or Ubuntu, "
                        f"`apt-get install -y {' '.join(missing)}`")
-    said = await run("containerd", "--version")
+    try:
+        said = await run("containerd", "--version")
+    except CommandFailed as error:
+        raise Unusable(f"the containerd of this machine can not be run; install it anew ({error})") from None
     found = re.search(r"\bv?(\d+)\.(\d+)\.\d+", said)
     if found is not None and (int(found[1]), int(found[2])) < OLDEST:
         raise Unusable(f"containerd {found[0]} is too old: {OLDEST[0]}.{OLDEST[1]} or newer is needed")
     if os.uname().machine != "x86_64":
         raise Unusable(f"{what} runs on x86-64 alone; this is {os.uname().machine}")
+
+
+def _lacking(status: str) -> list[str]:
+    """What this process may not do and has to: `status` is what the kernel says of it."""
+    may = int(next(line.split()[1] for line in status.splitlines() if line.startswith("CapEff:")), 16)
+    return [name for name, bit in NEEDED_RIGHTS.items() if not may >> bit & 1]
 
 
 def plugin_folder() -> str | None:
