@@ -1,8 +1,10 @@
 """Servers, runtimes and whole clusters that end: what was running goes on, no exit is lost, nothing is left behind."""
 import json
 import os
+import signal
 import socket
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -61,6 +63,39 @@ def test_a_killed_runtime_is_started_again(nodes, space):
     assert container_of(space.get("pod", "stays")) == before
     space.apply(pod("new", shell(WAITS), nodeName="node-2"))
     space.ready("new")
+
+
+def processes_of(tag):
+    """Of a cluster's control groups: its containerds, the shims, and what runs in pods."""
+    found = set()
+    for file in Path("/sys/fs/cgroup").rglob(f"muster-{tag}/**/cgroup.procs"):
+        found.update(int(pid) for pid in file.read_text().split())
+    return found
+
+
+@pytest.mark.long
+def test_when_all_of_it_is_killed_the_next_start_goes_on(tmp_path, busybox):
+    """As after a machine that lost its power, but for what the kernel forgets by itself."""
+    with own_cluster(tmp_path, busybox) as (cluster, space):
+        memory = {"volumeMounts": [{"name": "memory", "mountPath": "/memory"}]}
+        for number in range(3):
+            space.apply(pod(f"web-{number}", shell(WAITS, **memory),
+                            volumes=[{"name": "memory", "emptyDir": {"medium": "Memory"}}]))
+        for number in range(3):
+            space.ready(f"web-{number}")
+        kill(cluster.pid)
+        while pids := processes_of(cluster.tag):
+            for pid in pids:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        cluster.up()
+        for number in range(3):
+            seen = space.until(f"web-{number}", lambda seen: seen["status"]["containerStatuses"][0]["ready"]
+                               and seen["status"]["containerStatuses"][0]["restartCount"] == 1)
+            last = seen["status"]["containerStatuses"][0]["lastState"]["terminated"]
+            assert last["exitCode"] in (137, 255), last
+        cluster.down()
+        assert cluster.leftovers() == []
 
 
 @pytest.mark.long
