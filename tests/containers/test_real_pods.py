@@ -118,6 +118,20 @@ class TestVolumes:
         assert space.logs("web").splitlines() == ["1hiddenweb", "12", "touch: /all/no: Read-only file system", "3"]
 
     @pytest.mark.long
+    def test_of_the_pod_itself(self, space):
+        """Labels and annotations are followed; one file of a volume (`subPath`) stays as it was."""
+        told = {"downwardAPI": {"items": [{"path": "labels", "fieldRef": {"fieldPath": "metadata.labels"}},
+                                          {"path": "note", "fieldRef": {"fieldPath": "metadata.annotations['note']"}}]}}
+        space.apply(pod("web", shell(WAITS, volumeMounts=[{"name": "pod", "mountPath": "/pod"},
+                                                          {"name": "pod", "mountPath": "/note", "subPath": "note"}]),
+                        volumes=[{"name": "pod", "projected": {"sources": [told]}}]))
+        space.ready("web")
+        space.kubectl("label", "pod", "web", "tier=front")
+        space.kubectl("annotate", "pod", "web", "note=new")
+        space.kubectl("exec", "web", "--", "timeout", "20", "sh", "-c",
+                      "until grep -q 'tier=\"front\"' /pod/labels && grep -q new /pod/note; do sleep 0.1; done")
+        assert space.kubectl("exec", "web", "--", "cat", "/note") == ""
+
     def test_one_that_is_missing_comes_later(self, space):
         space.apply(pod("web", shell("cat /in/a", volumeMounts=[{"name": "in", "mountPath": "/in"}]),
                         restartPolicy="Never", volumes=[{"name": "in", "configMap": {"name": "late"}}]))

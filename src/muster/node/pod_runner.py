@@ -14,7 +14,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..api.objects import Obj, is_deleting, uid_of
+from ..api.objects import Obj, annotations_of, is_deleting, labels_of, uid_of
 from . import reports, volumes
 from .cri.client import RuntimeFailed
 from .environment import ConfigError, Facts
@@ -41,6 +41,7 @@ class PodRunner:
         self._tasks: dict[object, asyncio.Task[None]] = {}
         self._stops: dict[int, float] = {}
         self._probers: dict[int, tuple[int, Prober]] = {}
+        self._names: object = None  # labels and annotations, as its volumes tell of them
         self.is_gone = False
 
     @property
@@ -63,6 +64,8 @@ class PodRunner:
         if self.is_gone:
             return
         pod, containers = self.pod, self.containers
+        if life.sandbox and volumes.tells_of_names(pod):
+            self._follow_names()
         if not life.sandbox and reports.is_wanted(pod, life):
             self._do("network", self.sandbox.bring_up)
         running: set[int] = set()
@@ -189,6 +192,12 @@ class PodRunner:
     def source_changed(self) -> None:
         """A ConfigMap or Secret of the namespace, or the time for new tokens has come."""
         self._do("volumes", self._write_volumes)
+
+    def _follow_names(self) -> None:
+        names = (labels_of(self.pod), annotations_of(self.pod))
+        if names != self._names:
+            self._names = names
+            self.source_changed()
 
     async def _write_volumes(self) -> None:
         """Those made of objects again, in one step each."""

@@ -32,6 +32,7 @@ DATA = "..data"
 REMOVED_WITHIN_S = 600.0
 FILE_MODE, TOKEN_MODE = 0o644, 0o600
 CLAIM_SOURCES = ("hostPath", "local")
+FOLLOWED = ("metadata.labels", "metadata.annotations")
 
 
 class VolumeError(Exception):
@@ -89,6 +90,14 @@ async def set_up(pod: Obj, folder: Path, sources: Sources, host: HostPaths) -> N
 
 def is_written(volume: Obj) -> bool:
     return any(volume.get(field) is not None for field in ("configMap", "secret", "downwardAPI", "projected"))
+
+
+def tells_of_names(pod: Obj) -> bool:
+    """Is there a volume that tells of the pod's labels or annotations, which change while it runs?"""
+    told = (item for volume in pod["spec"].get("volumes") or ()
+            for source in (volume, *(at(volume, "projected.sources") or ()))
+            for item in at(source, "downwardAPI.items") or ())
+    return any(at(item, "fieldRef.fieldPath", "").startswith(FOLLOWED) for item in told)
 
 
 def refresh(pod: Obj, volume: Obj, folder: Path, sources: Sources) -> None:
