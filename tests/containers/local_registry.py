@@ -1,10 +1,16 @@
-"""A registry of a few images on this machine, as containerd pulls from it: manifests and blobs, nothing else."""
+"""A registry of a few images on this machine, as containerd pulls from it: manifests and blobs, nothing else.
+
+What is below `private/` is for ann with the password `secret` alone.
+"""
+import base64
 import io
 import json
 import tarfile
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+LET_IN = "Basic " + base64.b64encode(b"ann:secret").decode()
 
 
 @contextmanager
@@ -25,6 +31,12 @@ def registry(address, archives):
         def do_GET(self):
             path = self.path.partition("?")[0]
             asked.append(path)
+            if path.startswith("/v2/private/") and self.headers["Authorization"] != LET_IN:
+                self.send_response(401)
+                self.send_header("WWW-Authenticate", 'Basic realm="private"')
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
             repository, _, last = path.removeprefix("/v2/").rpartition("/")
             if repository.endswith("/manifests"):
                 digest, media = manifests.get((repository.removesuffix("/manifests"), last)), "manifest.v1+json"

@@ -12,7 +12,7 @@ def pulled_from(nodes, busybox):
     """The registry, reached by the nodes as whichever registry a manifest names."""
     gateway = subprocess.run(["ip", "-4", "-o", "addr", "show", f"muster{nodes.tag}"], capture_output=True, text=True,
                              check=True).stdout.split()[3].partition("/")[0]
-    archives = {"team/app:1": busybox.read_bytes()}
+    archives = {"team/app:1": busybox.read_bytes(), "private/app:1": busybox.read_bytes()}
     with registry(gateway, archives) as (port, asked):
         hosts = nodes.data_dir / "registries" / "_default" / "hosts.toml"
         hosts.parent.mkdir(exist_ok=True)
@@ -57,3 +57,17 @@ def test_what_the_registry_does_not_have(space, pulled_from):
     assert 'Normal BackOff Back-off pulling image "registry.example/team/app:404"' in space.events("web")
     space.kubectl("set", "image", "pod/web", "app=registry.example/team/app:1")
     space.ready("web")
+
+
+def test_a_private_image(space, pulled_from):
+    """Refused without a secret and with a wrong one; pulled as soon as there is a right one."""
+    one = {**shell(WAITS), "image": "registry.example/private/app:1"}
+    space.apply(pod("web", one, imagePullSecrets=[{"name": "wrong"}, {"name": "right"}]))
+    seen = space.until("web", lambda pod: waiting(pod).get("reason") == "ErrImagePull")
+    assert "401 Unauthorized" in waiting(seen)["message"]
+    assert ("Warning FailedToRetrieveImagePullSecret Unable to retrieve some image pull secrets (wrong, right); attempting "
+            "to pull the image may not succeed.") in space.events("web")
+    for name, password in (("wrong", "guess"), ("right", "secret")):
+        space.kubectl("create", "secret", "docker-registry", name, "--docker-server=registry.example",
+                      "--docker-username=ann", f"--docker-password={password}")
+    space.ready("web", within_s=60)

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from ..api.objects import Obj
 from .cri.client import Runtime, RuntimeFailed, m
 from .images import full_name
+from .pull_secrets import Credentials
 
 PULLS_AT_ONCE = 4
 PULL_WITHIN_S = 1800.0
@@ -53,7 +54,7 @@ class NodeImages:
         self._replaced = replaced
         self._known: dict[str, Image] = {}
         self._names: list[Obj] = []
-        self._pulls: dict[str, asyncio.Task[Image]] = {}
+        self._pulls: dict[tuple[str, tuple[Credentials, ...]], asyncio.Task[Image]] = {}
         self._at_once = asyncio.Semaphore(PULLS_AT_ONCE)
 
     def mapped(self, image: str) -> str:
@@ -109,23 +110,36 @@ class NodeImages:
             known = self.known(image)
         return known
 
-    async def pull(self, image: str) -> Image:
-        """Raises RuntimeFailed."""
+    async def pull(self, image: str, credentials: tuple[Credentials, ...] = ()) -> Image:
+        """With the first of these that the registry lets in.  Raises RuntimeFailed."""
         name = self.mapped(image)
         if self.is_replaced(image) and (known := await self.look(image)) is not UNKNOWN:
             return known
-        task = self._pulls.get(name)
+        task = self._pulls.get((name, credentials))
         if task is None:
-            task = self._pulls[name] = asyncio.ensure_future(self._pull(name))
-            task.add_done_callback(lambda _: self._pulls.pop(name, None))
+            task = self._pulls[name, credentials] = asyncio.ensure_future(self._pull(name, credentials))
+            task.add_done_callback(lambda _: self._pulls.pop((name, credentials), None))
         return await asyncio.shield(task)
 
-    async def _pull(self, name: str) -> Image:
-        assert self.runtime is not None, "it has started"
+    async def _pull(self, name: str, credentials: tuple[Credentials, ...]) -> Image:
         async with self._at_once:
-            await self.runtime.call("PullImage", image=m("ImageSpec", image=name), within_s=PULL_WITHIN_S)
+            await self._ask_for(name, credentials)
         await self.refresh()
         found = self._known.get(name)
         if found is None:
             raise RuntimeFailed("NotFound", f'image "{name}" is gone again')
         return found
+
+    async def _ask_for(self, name: str, credentials: tuple[Credentials, ...]) -> None:
+        assert self.runtime is not None, "it has started"
+        failure: RuntimeFailed | None = None
+        for one in credentials or (None,):
+            auth = m("AuthConfig", username=one.username, password=one.password) if one is not None else None
+            try:
+                await self.runtime.call("PullImage", image=m("ImageSpec", image=name), auth=auth,
+                                        within_s=PULL_WITHIN_S)
+                return
+            except RuntimeFailed as error:
+                failure = error
+        assert failure is not None, "it was asked for at least once"
+        raise failure

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..api.objects import Obj, at
-from . import reports, volumes
+from . import pull_secrets, reports, volumes
 from .cri import configs
 from .cri.client import RuntimeFailed
 from .environment import ConfigError, command_of, environment
@@ -64,13 +64,21 @@ class PodContainers:
         loop = asyncio.get_running_loop()
         began = loop.time()
         try:
-            image = await self._agent.images.pull(part.image)
+            image = await self._agent.images.pull(part.image, self._credentials(part.image))
         except RuntimeFailed as error:
             why = str(error)
             self._runner.report(lambda life, now: reports.not_pulled(life, place, now, why))
             return
         took = loop.time() - began
         self._runner.report(lambda life, now: reports.pulled(life, place, now, took, image.size, image.id))
+
+    def _credentials(self, image: str) -> tuple[pull_secrets.Credentials, ...]:
+        pod, lookup = self._runner.pod, self._agent.lookup
+        if absent := pull_secrets.missing(pod, lookup):
+            self._runner.tell("Warning", "FailedToRetrieveImagePullSecret",
+                              f"Unable to retrieve some image pull secrets ({', '.join(absent)}); attempting to pull "
+                              "the image may not succeed.")
+        return pull_secrets.credentials(pod, self._agent.images.mapped(image), lookup)
 
     async def start(self, place: int) -> None:
         life = self._runner.life
