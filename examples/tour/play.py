@@ -51,12 +51,6 @@ class Step:
     shows: list[str] = field(default_factory=list)
     told: list[str] = field(default_factory=list)  # to the reader, before it
 
-    @property
-    def seed_line(self) -> int | None:
-        """Where the tutorial has it: `# line 17` at the command's end."""
-        found = re.search(r"#\s*line (\d+)\s*$", self.command)
-        return int(found[1]) if found else None
-
 
 def read(folder: Path) -> list[Step]:
     steps: list[Step] = []

@@ -17,7 +17,7 @@ def a_template(image):
     return {"spec": {"containers": [{"name": "c", "image": image}]}, "metadata": {"labels": {"app": "agent"}}}
 
 
-ONE, TWO, THREE = a_template("a:1"), a_template("a:2"), a_template("a:3")
+ONE, TWO = a_template("a:1"), a_template("a:2")
 
 
 def a_revision(template, number, name=""):

@@ -82,7 +82,7 @@ def status_in(planned):
     return next((action.status for action in planned.actions if isinstance(action, SetStatus)), None)
 
 
-ORDERED, PARALLEL = {}, {"podManagementPolicy": "Parallel"}
+PARALLEL = {"podManagementPolicy": "Parallel"}
 
 
 @pytest.mark.parametrize("spec, pods, does", [

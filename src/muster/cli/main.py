@@ -12,7 +12,7 @@ import typer
 
 from ..data_directory import DEFAULT, DataDirectory
 
-app = typer.Typer(help="A Kubernetes workload plane in one process: kubectl talks to it, nodes are simulated.",
+app = typer.Typer(help="A Kubernetes workload plane in one process: kubectl talks to it, nodes are simulated or real.",
                   no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 nodes = typer.Typer(help="The nodes of the cluster.", no_args_is_help=True)
 pool = typer.Typer(help="Groups of like nodes that can be resized.", no_args_is_help=True)
