@@ -3,6 +3,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -128,6 +129,26 @@ def _leads(page: Path, path: str, anchor: str) -> bool:
         return target.exists()
     heads = re.findall(r"^#+ (.*)$", target.read_text(), re.MULTILINE)
     return anchor in [re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads]
+
+
+CALLED = {"pyjwt": "jwt", "pyyaml": "yaml", "grpcio": "grpc", "protobuf": "google"}  # the module of a package, where it is not its name
+
+
+def modules_of(packages: list[str]) -> set[str]:
+    names = [re.match(r"[\w-]+", package)[0].lower().replace("-", "_") for package in packages]
+    return {CALLED.get(name, name) for name in names}
+
+
+def test_what_is_imported_is_asked_for():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    always = modules_of(project["dependencies"])
+    with_extras = always.union(*map(modules_of, project["optional-dependencies"].values()))
+    found = {name.partition(".")[0] for _, tree in modules() for node in ast.walk(tree)
+             for name in ([alias.name for alias in node.names] if isinstance(node, ast.Import) else
+                          [node.module] if isinstance(node, ast.ImportFrom) and not node.level else [])}
+    found -= sys.stdlib_module_names | {"muster", "pytest"}
+    assert not found - with_extras
+    assert always - found == {"tzdata"}, "which zoneinfo reads where the machine has no zones"
 
 
 def test_ruff_finds_nothing():

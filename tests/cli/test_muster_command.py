@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from muster.api.errors import BadRequest
+from muster.cli import up
 from rows import rows
 
 SOURCE = Path(__file__).parents[2] / "src"
@@ -183,3 +185,15 @@ def test_what_a_cluster_holds_is_there_again_after_a_stop(tmp_path):
         assert "2 of 2 ready" in told and "DaemonSets:" in told and re.search(r"DaemonSets: +1,", told)
     finally:
         said("down", *data)
+
+
+@pytest.mark.parametrize("missing", ["grpc", "google.protobuf", "websockets"])
+def test_real_nodes_need_all_of_their_extra(monkeypatch, missing):
+    def find(module):
+        if module == missing and "." in module:
+            raise ModuleNotFoundError
+        return None if module == missing else "there"
+
+    monkeypatch.setattr(up, "find_spec", find)
+    with pytest.raises(BadRequest, match=r"--runtime containers needs Muster's extra: pip install 'muster\[containers\]'"):
+        up.check_extra()

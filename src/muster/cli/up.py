@@ -63,8 +63,15 @@ def check(request: Request) -> None:
 
 
 def check_extra(what: str = f"--runtime {CONTAINERS}") -> None:
-    if find_spec("grpc") is None or find_spec("google.protobuf") is None:
+    if not all(_is_installed(module) for module in ("grpc", "google.protobuf", "websockets")):
         raise BadRequest(f"{what} needs Muster's extra: pip install 'muster[containers]'")
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # not even what it is in
+        return False
 
 
 def last_runtime(data: DataDirectory) -> str:
