@@ -2,9 +2,11 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from muster.api.objects import Key, to_time, with_
 from muster.rehearsal.invariants import Laws
+from muster.rehearsal.world import State
 from muster.store.memory import MemoryStore
 from muster.store.store import ANY
 
@@ -18,8 +20,19 @@ class Tale:
     def __init__(self, lag_s=0.0):
         self.now, self.who = NOON, "kubernetes-admin"
         self.store = MemoryStore()
+        self._lag_s = lag_s
+        self._begin()
+
+    def _begin(self):
         self.laws = Laws(self.store.history, lambda: self.now, who=lambda: self.who,
-                         seen_until=lambda: self.now - lag_s, keep_values=True)
+                         seen_until=lambda: self.now - self._lag_s, keep_values=True)
+
+    def taken_over(self):
+        """By laws that begin here, on a store that holds pods first, and sets before who owns them."""
+        state = State.of(self.store, self.now)
+        self.store = replace(state, objects=dict(sorted(state.objects.items(), reverse=True))).store()
+        self._begin()
+        return self
 
     def by(self, who):
         self.who = who

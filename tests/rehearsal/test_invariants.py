@@ -113,8 +113,10 @@ def test_all_sets_together_are_asked_for_no_more_than_the_surge():
     assert tale.laws_broken() == ["never more pods than the rollout allows"]
 
 
-def test_a_rollout_leaves_as_many_available_as_it_promises():
+@pytest.mark.parametrize("begins_late", [False, True])
+def test_a_rollout_leaves_as_many_available_as_it_promises(begins_late):
     _, old, tale = rollout(Tale())
+    tale = tale.taken_over() if begins_late else tale
     tale.by("deployment-controller").put(RS, with_(with_(old, "spec.replicas", 2), "metadata.generation", 2)).after(10)
     tale.by("replicaset-controller").put("pods", going(pod("p0", old)))
     assert tale.laws_broken() == []

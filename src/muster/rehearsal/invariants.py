@@ -39,6 +39,7 @@ from .invariants_scene import WORKLOADS, Scene
 COLLECTED_WITHIN_S = 90.0  # the pods of an owner that is gone, on nodes that are well
 IN_A_ROW, FEW = 80, 2  # so many changes of so few objects, one after the other ...
 TOO_FAST_S = 20.0  # ... in this time are a hot loop
+OWNED = {"replicasets.apps": 1, "pods": 2}  # they are taken in once their owners are known
 NOT_COUNTED = ("events", "leases.coordination.k8s.io", "nodes")
 TOLD_BEFORE = 25
 MOST_BROKEN = 1000  # that are remembered
@@ -94,7 +95,7 @@ class Laws:
             LEASES: (self.nodes,), "daemonsets.apps": (daemons,), "controllerrevisions.apps": (daemons,),
             "replicasets.apps": (replicas, self.scaling), "deployments.apps": (replicas, self.scaling),
             "statefulsets.apps": (ordered, self.scaling), "jobs.batch": (jobs,), AUTOSCALERS: (self.scaling,)}
-        for lane in history.lanes():  # what is there already
+        for lane in sorted(history.lanes(), key=lambda lane: OWNED.get(lane.resource, 0)):  # what is there already
             for snapshot in lane.snapshots():
                 value = snapshot.value
                 key = Key(lane.resource, value["metadata"].get("namespace", ""), value["metadata"]["name"])
