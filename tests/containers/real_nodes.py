@@ -90,8 +90,16 @@ class Nodes:
 def kill(pid):
     """At once, and waits until it is so."""
     os.kill(pid, signal.SIGKILL)
-    while Path(f"/proc/{pid}").exists() and " Z " not in Path(f"/proc/{pid}/stat").read_text():
+    while (told := said_of(pid, "stat")) and b" Z " not in told:
         time.sleep(0.01)
+
+
+def said_of(pid, file):
+    """What the kernel says of a process; nothing once it is gone."""
+    try:
+        return Path(f"/proc/{pid}/{file}").read_bytes()
+    except OSError:
+        return b""
 
 
 class Space:

@@ -228,6 +228,22 @@ def test_pods_reach_each_other(space):
     assert "hello" in space.logs("client")
 
 
+def test_a_port_of_the_node(space):
+    """`hostPort`, from another node; it is free again when its pod has gone."""
+    seen = json.loads(space.kubectl("get", "nodes", "-o", "json"))
+    one, two = (node["metadata"]["name"] for node in seen["items"])
+    address = seen["items"][0]["status"]["addresses"][0]["address"]
+    space.apply(pod("asks", shell(WAITS), nodeName=two))
+    for name in ("first", "second"):
+        space.apply(pod(name, shell(f"echo {name} > /tmp/index.html; httpd -f -p 80 -h /tmp", ports=[
+            {"containerPort": 80, "hostPort": 18080}]), nodeName=one))
+        space.ready(name)
+        space.ready("asks")
+        ask = f"until wget -q -O- http://{address}:18080/; do sleep 0.1; done"
+        assert space.kubectl("exec", "asks", "--", "timeout", "20", "sh", "-c", ask) == f"{name}\n"
+        space.kubectl("delete", "pod", name, "--wait=true")
+
+
 def test_what_is_mounted_later_is_seen_where_it_is_asked_for(space, tmp_path):
     def mount(*words):
         subprocess.run(["mount", *map(str, words)], check=True, capture_output=True)
