@@ -197,6 +197,35 @@ class TestForked:
         assert not answer.complete and not answer.known()
 
 
+ORPHANED = """
+import os, signal, sys
+from pathlib import Path
+from test_processes import BUDGET, a_stage, play
+from muster.rehearsal import runs
+
+going_on = runs._Run._show_progress
+
+async def orphaned(self, measure):
+    os.write(1, b"%d\\n" % os.getpid())
+    if self.seed.endswith("/1"):
+        os.kill(os.getppid(), signal.SIGKILL)
+    await going_on(self, measure)
+
+runs._Run._show_progress = orphaned
+play(a_stage(Path(sys.argv[1]), runs=2, jobs=2, nodes=600, until="3m", settings=[f"{BUDGET}=50%"]))
+"""
+
+
+@linux
+def test_nobody_stays_behind_where_the_parent_is_killed(tmp_path) -> None:
+    """A run whose answer nobody reads ends all the same: the pipe it is written to stays open as long as they live."""
+    process = subprocess.Popen([sys.executable, "-c", ORPHANED, str(tmp_path)], stdout=subprocess.PIPE, text=True, env={
+        **os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path])})
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == -signal.SIGKILL
+    assert len(said.split()) == 2, "both were under way, and both have let go of what they wrote to"
+
+
 def refusal(folder: Path, *, jobs: int, forks: bool) -> tuple[type, str]:
     """What is said of a manifest with which only the cluster that is there finds fault."""
     changed = a_daemonset("agent:2", spec={"selector": {"matchLabels": {"app": "other"}}})

@@ -10,6 +10,7 @@ Ctrl-C reaches the parent alone, and only while it waits: between two of its ste
 """
 from __future__ import annotations
 
+import os
 import signal
 import traceback
 from collections import deque
@@ -66,7 +67,8 @@ def played_forked(stage: Stage, jobs: Iterable[Job], processes: int, show: Show)
 
 def _fork(begun: Beginning, stage: Stage, job: Job, under_way: dict[Connection, _Child], steps: int) -> None:
     here, there = get_context("fork").Pipe(duplex=False)
-    process = get_context("fork").Process(target=_play, args=(begun, stage, job, there, steps))
+    process = get_context("fork").Process(target=_play, args=(
+        begun, stage, job, there, steps, [*under_way, here]))
     process.start()
     there.close()
     under_way[here] = _Child(job, process)
@@ -134,7 +136,10 @@ def _waited_for(under_way: Mapping[Connection, _Child], timeout_s: float | None 
 # ---- in a child
 
 
-def _play(begun: Beginning, stage: Stage, job: Job, connection: Connection, steps: int) -> None:
+def _play(begun: Beginning, stage: Stage, job: Job, connection: Connection, steps: int,
+          others: Iterable[Connection]) -> None:
+    for one in others:  # so that a parent that is no more is noticed
+        one.close()
     place, run = job
     alternative, shown = stage.alternatives[place], 0
 
@@ -142,7 +147,7 @@ def _play(begun: Beginning, stage: Stage, job: Job, connection: Connection, step
         nonlocal shown
         if int(share * steps) > shown:
             shown = int(share * steps)
-            connection.send(share)
+            _say(connection, share)
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     said: Outcome | BaseException
@@ -155,4 +160,11 @@ def _play(begun: Beginning, stage: Stage, job: Job, connection: Connection, step
             failure.add_note(f"In the process of the run:\n{traceback.format_exc()}")
         said = failure
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    connection.send(said)
+    _say(connection, said)
+
+
+def _say(connection: Connection, what: float | Outcome | BaseException) -> None:
+    try:
+        connection.send(what)
+    except BrokenPipeError:
+        os._exit(1)  # nobody listens any more
