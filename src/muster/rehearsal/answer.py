@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from .alternatives import Alternative
-from .outcome import FINISHED, Outcome
+from .outcome import Outcome
 from .stage import Stage
 
 
@@ -25,10 +25,6 @@ class Answered:
     @property
     def first(self) -> Outcome:
         return self.outcomes[0]
-
-    @property
-    def is_finished(self) -> bool:
-        return all(one.verdict == FINISHED and one.finished_s is not None for one in self.outcomes)
 
     def finish_s(self, share: float) -> float | None:
         """The percentile of the finish time; None where that many runs never finished."""

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from .invariants import Laws
 
 CONTROLLER = "statefulset-controller"
-HASH_LABEL = "controller-revision-hash"
 
 
 class Ordered:

@@ -17,7 +17,7 @@ STABLE = "stable"
 MEASURED = "measured"
 ALL, FIRST, NONE, USUAL = "all", "first", "none", ""  # which runs of each alternative are held to the laws
 OUTPUTS = ("text", "json", "svg", "png", "html")
-MOST_RUNS, MOST_JOBS, MOST_ALTERNATIVES = 10_000, 256, 64
+MOST_ALTERNATIVES = 64
 
 
 @dataclass(frozen=True)
