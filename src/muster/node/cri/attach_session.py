@@ -7,6 +7,7 @@ reads on, and it is the session that ends, as it does with any containerd; what 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 
 import orjson
@@ -21,7 +22,7 @@ from .client import Runtime, RuntimeFailed
 
 PROTOCOL = "v4.channel.k8s.io"
 DONE: Obj = {"metadata": {}, "status": "Success"}
-ANSWERED_WITHIN_S = 1.0  # after the end of the input
+ANSWERED_WITHIN_S, SAID_WITHIN_S = 10.0, 1.0  # after the end of the input, and after the answer began
 
 
 class AttachSession:
@@ -31,6 +32,7 @@ class AttachSession:
         self._there: ClientConnection | None = None
         self._input: ClientConnection | None = None
         self._ending: asyncio.Task[None] | None = None
+        self._answered = asyncio.Event()
         self._result: Obj = DONE
 
     @property
@@ -67,7 +69,11 @@ class AttachSession:
             self._ending = asyncio.ensure_future(self._end_soon())
 
     async def _end_soon(self) -> None:
-        await asyncio.sleep(ANSWERED_WITHIN_S)
+        self._answered.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ANSWERED_WITHIN_S):
+                await self._answered.wait()
+                await asyncio.sleep(SAID_WITHIN_S)
         await self._connection.close()
 
     async def resize(self, width: int, height: int) -> None:
@@ -87,6 +93,7 @@ class AttachSession:
                     self._result = orjson.loads(data[1:])
                 return
             if len(data) > 1 and (data[0] == STDERR or (data[0] == STDOUT and self._wanted.stdout)):
+                self._answered.set()
                 yield data[0], data[1:]
 
     async def result(self) -> Obj:
