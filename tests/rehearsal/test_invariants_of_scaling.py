@@ -119,3 +119,10 @@ def test_an_annotation_of_a_deployment_counts_as_a_change_of_it():
     assert tale.put(DEPLOY, with_(scaled(2, "load=8m"), "metadata.generation", 2)).laws_broken() == []
     assert tale.by("kubernetes-admin").put(DEPLOY, with_(scaled(2, "load=9m"), "metadata.generation", 2)).laws_broken() == [
         "generations count changes"]
+
+
+@pytest.mark.parametrize(("window_s", "most", "writes"), [(None, 4, 0), (30, 4, 0), (0, 4, 8 * 4 * 12), (0, 1, 8 * 12)])
+def test_only_an_autoscaler_that_scales_down_at_once_may_go_up_and_down_for_ever(window_s, most, writes):
+    behavior = {"scaleDown": {"stabilizationWindowSeconds": window_s}} if window_s is not None else {}
+    tale = Tale().put(HPA, with_(autoscaler(most=most), "spec.behavior", behavior))
+    assert tale.laws.scaling.most_writes_in(120.0) == writes

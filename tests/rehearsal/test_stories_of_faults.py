@@ -22,7 +22,7 @@ from muster.rehearsal.story_shrink import shrink
 from muster.rehearsal.story_steps import BadLine, Fail, Make, Restart, RestartProcess, Step, StopWatches
 
 FIXED, FRESH = 36, 24
-BROKE_ONCE = (613, 1780, 3087, 6356, 8945, 9792, 30278)
+BROKE_ONCE = (613, 1780, 2694, 3087, 6356, 8772, 8945, 9390, 9792, 30278)
 FIRST_FRESH = int(os.environ.get("MUSTER_FRESH_SEED") or 10**6 + crc32(story_seeds.version().encode()))
 
 

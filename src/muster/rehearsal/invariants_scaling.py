@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 AUTOSCALERS, SCALER = "horizontalpodautoscalers.autoscaling", "horizontal-pod-autoscaler"
 QUIET_S = 330.0  # for so long recommendations and starts count
+PERIOD_S = 15.0  # from one of its looks to the next
+POD_WRITES = 12  # from its creation to its removal, of any one resource
 TOLERANCE, ROUNDING = 0.1, 1e-9  # exactly at the edge either is right
 _LOAD, _MILLI = re.compile(r"load=(\d+)m"), re.compile(r"(\d+)m")
 
@@ -98,6 +100,17 @@ class Scaling:
                 laws.wrong("autoscalers settle", key, f"asks for {replicas}, not {wanted}, of {name_of(target)}, which "
                                                       f"uses {ratio or 0:.3f} of what it should")
 
+    def most_writes_in(self, seconds: float) -> float:
+        """How many writes to a resource may come of autoscalers in so long though nothing else changes.
+
+        None, but for those that are told to scale down at once: they do not count the use of a pod that has just become
+        ready, so they may go down and up with every look, as upstream's do.  A window of stabilization is what keeps
+        them from it. https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/#stabilization-window
+        """
+        hasty = [known.obj["spec"] for known in self._autoscalers.values()
+                 if _scale_down(known.obj).get("stabilizationWindowSeconds", 300) < PERIOD_S]
+        return sum(seconds / PERIOD_S * one["maxReplicas"] * POD_WRITES for one in hasty)
+
     # ---- a second opinion
 
     def _quiet_since(self, target: Obj, known: _Known) -> float:
@@ -125,6 +138,10 @@ class Scaling:
             return each * 100 // requested / wanted if requested else None
         value = _MILLI.fullmatch(resource["target"].get("averageValue", ""))
         return each / int(value[1]) if value is not None else None
+
+
+def _scale_down(autoscaler: Obj) -> Obj:
+    return (autoscaler["spec"].get("behavior") or {}).get("scaleDown") or {}
 
 
 def _names(autoscaler: Obj, target: Obj) -> bool:

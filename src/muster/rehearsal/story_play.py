@@ -203,11 +203,12 @@ class _Play:
         writes, looks = Counter(laws.writes), self._looks()
         await asyncio.sleep(QUIET_S)
         at_most = {"leases.coordination.k8s.io": many * (QUIET_S / 10 + 1), "nodes": many * 4, "events": 1000}
+        swings = laws.scaling.most_writes_in(QUIET_S)
         for resource, number in (laws.writes - writes).items():
-            if number > at_most.get(resource, 0):
+            if number > at_most.get(resource, 0) + swings:
                 laws.wrong("nothing loops", Key(resource, "", ""), f"{number} writes in {QUIET_S:g} quiet seconds")
         for name, number in (self._looks() - looks).items():
-            if number > 20 + 15 * many:
+            if number > 20 + 15 * many + swings:
                 laws.wrong("nothing loops", Key(name, "", ""), f"{number} looks in {QUIET_S:g} quiet seconds")
 
     def _looks(self) -> Counter[str]:
