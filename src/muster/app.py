@@ -38,7 +38,6 @@ from .controllers import (
     job,
     job_orphans,
     node_pool,
-    pod_garbage,
     replica_set,
     service_account,
     stale_disruption,
@@ -58,6 +57,7 @@ from .controllers.horizontal_pod_autoscaler import horizontal_pod_autoscaler
 from .controllers.namespace import namespace_controller
 from .controllers.node_evictions import node_evictions
 from .controllers.node_lifecycle import node_controller
+from .controllers.pod_garbage import pod_garbage_collector
 from .controllers.resource_quota import resource_quota_controller
 from .controllers.root_certificate import root_certificate
 from .controllers.token_secrets import token_secrets
@@ -127,7 +127,7 @@ class Cluster:
         yield node_controller(self.clock.now)
         yield node_evictions(self.clock.now)
         yield taint_eviction.controller
-        yield pod_garbage.controller
+        yield pod_garbage_collector()
         yield disruption_controller(self.kinds)
         yield stale_disruption.controller
         yield garbage_collector(self.kinds)

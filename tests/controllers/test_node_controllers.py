@@ -1,4 +1,6 @@
 """What happens to nodes that fall silent, and to the pods on them: decision by decision."""
+from types import SimpleNamespace
+
 import pytest
 
 from muster.api.objects import Key, to_time
@@ -185,6 +187,29 @@ def test_pods_of_a_node_that_is_gone_go_at_once_unless_it_is_there_after_all():
     assert running.first.patch["status"] == {"phase": "Failed", "conditions": [{
         "type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC",
         "message": "PodGC: node no longer exists", "lastTransitionTime": to_time(NOW)}]}
+
+
+def test_finished_pods_are_looked_at_only_once_too_many_stay():
+    there, kept = {Key("nodes", "", "n1"): node()}, pod_garbage.FINISHED_KEPT
+    mirror = SimpleNamespace(get=there.get)
+    collector = pod_garbage.pod_garbage_collector()
+
+    def put(name, phase="Succeeded", **metadata):
+        """The looks that come of it."""
+        before, one = there.get(key(name)), pod(name)
+        after = {**one, "status": {"phase": phase}, "metadata": {**one["metadata"], **metadata}} if phase else None
+        there[key(name)] = after
+        return list(collector.wakes(Change(1, key(name), *(Snapshot(each, 1) if each else None for each in (after, before))),
+                                    mirror))
+
+    assert not any(put(f"p{number}") for number in range(kept))
+    assert put("running", "Running") == put("going", deletionTimestamp=to_time(NOW)) == []
+    assert put("one-more") == [""]
+    assert put("one-more", labels={"a": "b"}) == [], "it is known"
+    assert len(collector.observe(mirror, "").pods) == kept + 1
+    assert put("p0", deletionTimestamp=to_time(NOW)) == put("p1", None) == []
+    assert len(collector.observe(mirror, "").pods) == kept - 1
+    assert put("another") == [] and put("and-another") == [""]
 
 
 def test_only_the_oldest_finished_pods_go():

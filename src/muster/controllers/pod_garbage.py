@@ -27,30 +27,38 @@ class Observed:
     pods: list[tuple[Key, Obj]]
 
 
-def wakes(change: Change, mirror: Mirror) -> Iterable[str]:
-    if change.key.resource == "nodes":
-        if change.value is None:
-            yield change.key.name
-        return
-    pod, old = change.value, change.previous
-    if pod is None:
-        return
-    node = pod["spec"].get("nodeName", "")
-    if node and mirror.get(Key("nodes", "", node)) is None:
-        yield node
-    if at(pod, "status.phase") in FINISHED and (old is None or at(old, "status.phase") not in FINISHED) \
-            and len(mirror.objects("pods")) > FINISHED_KEPT:
-        yield TOO_MANY_FINISHED
+class _Memory:
+    """Which pods are finished, and stay unless they are too many: nobody has to look for them among all."""
 
+    def __init__(self) -> None:
+        self._finished: dict[Key, None] = {}
 
-def observe(mirror: Mirror, node: str) -> Observed | None:
-    if node == TOO_MANY_FINISHED:
-        pods = [(Key("pods", *place), pod) for place, pod in mirror.objects("pods").items()
-                if at(pod, "status.phase") in FINISHED and not is_deleting(pod)]
-        return Observed(node, pods)
-    if mirror.get(Key("nodes", "", node)) is not None:
-        return None
-    return Observed(node, list(mirror.on_node(node).items()))
+    def wakes(self, change: Change, mirror: Mirror) -> Iterable[str]:
+        if change.key.resource == "nodes":
+            if change.value is None:
+                yield change.key.name
+            return
+        pod = change.value
+        if pod is None:
+            self._finished.pop(change.key, None)
+            return
+        node = pod["spec"].get("nodeName", "")
+        if node and mirror.get(Key("nodes", "", node)) is None:
+            yield node
+        if at(pod, "status.phase") not in FINISHED or is_deleting(pod):
+            self._finished.pop(change.key, None)
+        elif change.key not in self._finished:
+            self._finished[change.key] = None
+            if len(self._finished) > FINISHED_KEPT:
+                yield TOO_MANY_FINISHED
+
+    def observe(self, mirror: Mirror, node: str) -> Observed | None:
+        if node == TOO_MANY_FINISHED:
+            found = ((key, mirror.get(key)) for key in self._finished)
+            return Observed(node, [(key, pod) for key, pod in found if pod is not None])
+        if mirror.get(Key("nodes", "", node)) is not None:
+            return None
+        return Observed(node, list(mirror.on_node(node).items()))
 
 
 def plan(seen: Observed, now: float) -> Plan:
@@ -70,4 +78,7 @@ def _failed(key: Key, pod: Obj, now: float) -> Patch | None:
     return disrupted(key, uid_of(pod), "DeletionByPodGC", "PodGC: node no longer exists", now, phase="Failed")
 
 
-controller = Controller("pod-garbage-collector", ("nodes", "pods"), wakes, observe, plan)
+def pod_garbage_collector() -> Controller:
+    """One with a memory of its own."""
+    memory = _Memory()
+    return Controller("pod-garbage-collector", ("nodes", "pods"), memory.wakes, memory.observe, plan)
