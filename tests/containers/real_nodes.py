@@ -158,6 +158,17 @@ def started(nodes):
         nodes.down()
 
 
+def said_to(space, name, words):
+    """The line that a pod answers to one, by an attached terminal that is torn away then."""
+    there = space.start("attach", "-i", name, stdin=subprocess.PIPE)
+    there.stdin.write(f"{words}\n")
+    there.stdin.flush()
+    line = there.stdout.readline()
+    there.kill()
+    there.communicate()
+    return line
+
+
 def pod(name="web", *containers, **spec):
     """A pod that ends quickly when it is told to."""
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from real_nodes import PATIENCE_S, WAITS, Space, pod, program, shell
+from real_nodes import PATIENCE_S, WAITS, Space, pod, program, said_to, shell
 from two_machines import Machine, Wire
 
 SERVES = "mkdir -p /w; echo $WHO > /w/index.html; exec httpd -f -p 8080 -h /w"
@@ -108,12 +108,7 @@ def test_kubectl_reaches_pods_on_the_other_machine(machines, space, tmp_path):
 def test_a_container_there_is_attached_to_and_debugged(machines, space):
     space.apply(pod("echo", shell("while read line; do echo got $line; done", stdin=True), nodeName="far"))
     space.ready("echo")
-    there = space.start("attach", "-i", "echo", stdin=subprocess.PIPE)
-    there.stdin.write("words\n")
-    there.stdin.flush()
-    assert there.stdout.readline() == "got words\n"
-    there.kill()
-    there.communicate()
+    assert said_to(space, "echo", "words") == "got words\n"
     assert space.kubectl("attach", "-i", "-q", "echo", given="more\n") == "got more\n"
     image = ("--image=busybox", "--image-pull-policy=IfNotPresent")
     seen = space.kubectl("debug", "-i", "echo", *image, "--target=app", "--", "sh", given="ps; exit\n")

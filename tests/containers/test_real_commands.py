@@ -7,7 +7,7 @@ import urllib.error
 import urllib.request
 
 import pytest
-from real_nodes import KUBECTL, WAITS, pod, shell
+from real_nodes import KUBECTL, WAITS, pod, said_to, shell
 
 WAYS = [pytest.param("true", id="websocket"), pytest.param("false", id="spdy")]
 
@@ -86,12 +86,7 @@ def test_port_forward(server, way):
 def test_attach(space):
     space.apply(pod("echo", shell("echo up; read line; echo got $line; " + WAITS, stdin=True)))
     space.ready("echo")
-    there = space.start("attach", "-i", "echo", stdin=subprocess.PIPE)
-    there.stdin.write("words\n")
-    there.stdin.flush()
-    assert there.stdout.readline() == "got words\n"
-    there.kill()
-    there.communicate()
+    assert said_to(space, "echo", "words") == "got words\n"
 
 
 def test_attach_without_an_input(space):
