@@ -20,6 +20,7 @@ from ..api.placement import (
     taken_port,
     untolerated,
 )
+from ..api.remembered import Remembered
 from .life import Verdict
 
 _REASONS = {"cpu": "OutOfcpu", "memory": "OutOfmemory", "ephemeral-storage": "OutOfephemeral-storage",
@@ -34,7 +35,16 @@ class Footprint(NamedTuple):
 
 
 def footprint_of(pod: Obj) -> Footprint:
-    return Footprint(requests_of(pod["spec"]), host_ports_of(pod["spec"]))
+    spec = pod["spec"]
+    return _footprint_of(spec["containers"], spec.get("initContainers"), spec.get("overhead"))
+
+
+def _footprint(containers: list[Obj], first: list[Obj] | None, overhead: dict[str, str] | None) -> Footprint:
+    spec = {"containers": containers, "initContainers": first, "overhead": overhead}
+    return Footprint(requests_of(spec), host_ports_of(spec))
+
+
+_footprint_of = Remembered(_footprint)  # the same for all pods of a template
 
 
 def refusal(pod: Obj, wants: Footprint, node: Obj, others: Iterable[Footprint]) -> Verdict | None:

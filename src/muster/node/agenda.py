@@ -39,7 +39,7 @@ class Agenda:
         self._timers_set = 0
         self._to_write: deque[tuple[Write, Any]] = deque()
         self._writers = 0
-        self._stirred = asyncio.Event()
+        self._resting: asyncio.Future[None] | None = None  # done once it is over
         self._alarm: tuple[float, asyncio.TimerHandle] | None = None  # stirs when the first timer is due
         self._rests_until = -math.inf  # while the loop rests: when it would look around by itself
 
@@ -49,7 +49,7 @@ class Agenda:
             self._timers_set += 1
             heapq.heappush(self._timers, (when, self._timers_set, what, subject))
             if when < self._rests_until:  # set by a writer, which tries again sooner than anything else is due
-                self._stirred.set()
+                self.stir()
 
     def take_due(self, now: float) -> Due | None:
         while self._timers and self._timers[0][0] <= now + EARLY_S:
@@ -61,7 +61,7 @@ class Agenda:
 
     def submit(self, write: Write, subject: Any, first: bool = False) -> None:
         (self._to_write.appendleft if first else self._to_write.append)((write, subject))
-        self._stirred.set()
+        self.stir()
 
     def start_writers(self, group: asyncio.TaskGroup) -> None:
         while self._to_write and self._writers < self._in_flight:
@@ -84,18 +84,16 @@ class Agenda:
             self._writers -= 1
 
     def stir(self) -> None:
-        self._stirred.set()
-
-    def begin_look(self) -> None:
-        """What stirs from now on may not be seen by the look that begins: another will follow."""
-        self._stirred.clear()
+        """Ends the rest; what comes while the loop is at work it finds by itself before it rests."""
+        if self._resting is not None and not self._resting.done():
+            self._resting.set_result(None)
 
     async def rest(self) -> None:
+        """Only after a look at everything, in which nobody else had a turn."""
         due = self._timers[0][0] if self._timers else math.inf
-        if not self._stirred.is_set():
-            self._set_alarm(due)
-        self._rests_until = due
-        await self._stirred.wait()
+        self._set_alarm(due)
+        self._resting, self._rests_until = asyncio.get_running_loop().create_future(), due
+        await self._resting
         self._rests_until = -math.inf
 
     def _set_alarm(self, due: float) -> None:
@@ -111,4 +109,4 @@ class Agenda:
 
     def _ring(self) -> None:
         self._alarm = None
-        self._stirred.set()
+        self.stir()

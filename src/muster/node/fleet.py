@@ -80,7 +80,6 @@ class Fleet:
         self._dirty.update((Key("nodes", *place), None) for place in self._mirror.objects("nodes"))
         async with asyncio.TaskGroup() as writers:
             while True:
-                self._agenda.begin_look()
                 looked = self._look_around() + self._fire()
                 self._agenda.start_writers(writers)
                 if looked >= LOOKS_AT_ONCE:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from ..api.objects import Obj, controller_of, from_time, is_true, to_time, uid_of
+from ..api.remembered import Remembered
 from . import crashes
 from .commands import FOR_EVER, Course, course
 
@@ -231,23 +232,31 @@ def parts_of(pod: Obj) -> tuple[Part, ...]:
     spec = pod["spec"]
     is_task = (controller_of(pod) or {}).get("kind") == "Job"
     if not spec.get("initContainers") and not spec.get("ephemeralContainers"):
-        return tuple(_part(one, APP, "containers", spec, is_task) for one in spec["containers"])
+        return _apps_of(spec["containers"], spec.get("securityContext"), is_task)
     return tuple(_parts(spec, is_task))
 
 
+def _apps(containers: list[Obj], of_pod: Obj | None, is_task: bool) -> tuple[Part, ...]:
+    return tuple(_part(one, APP, "containers", of_pod, is_task) for one in containers)
+
+
+_apps_of = Remembered(_apps)  # the same for all pods of a template
+
+
 def _parts(spec: Obj, is_task: bool) -> Iterator[Part]:
+    of_pod = spec.get("securityContext")
     for container in spec.get("initContainers") or ():
         if container.get("restartPolicy") == "Always":
-            yield _part(container, SIDECAR, "initContainers", spec)
+            yield _part(container, SIDECAR, "initContainers", of_pod)
         else:
-            yield _part(container, INIT, "initContainers", spec, is_task=True)
+            yield _part(container, INIT, "initContainers", of_pod, is_task=True)
     for container in spec["containers"]:
-        yield _part(container, APP, "containers", spec, is_task)
+        yield _part(container, APP, "containers", of_pod, is_task)
     for container in spec.get("ephemeralContainers") or ():
-        yield _part(container, EPHEMERAL, "ephemeralContainers", spec)
+        yield _part(container, EPHEMERAL, "ephemeralContainers", of_pod)
 
 
-def _part(container: Obj, role: str, field: str, spec: Obj, is_task: bool = False) -> Part:
+def _part(container: Obj, role: str, field: str, of_pod: Obj | None, is_task: bool = False) -> Part:
     name, image = container["name"], container.get("image", "")
     readiness = container.get("readinessProbe")
     startup = container.get("startupProbe")
@@ -260,7 +269,7 @@ def _part(container: Obj, role: str, field: str, spec: Obj, is_task: bool = Fals
         readiness_s=_passes_after(readiness) if readiness else None,
         liveness_s=_ends_after(liveness) if liveness else None,
         mounts=[_mount(one) for one in container.get("volumeMounts") or ()],
-        breaks_non_root=_breaks_non_root(spec.get("securityContext") or {}, container.get("securityContext") or {}),
+        breaks_non_root=_breaks_non_root(of_pod or {}, container.get("securityContext") or {}),
         is_task=is_task,
     )
 
@@ -309,5 +318,7 @@ def is_critical_change(life: Life, pod: Obj) -> bool:
     containers = spec["containers"]
     if len(life.parts) != place + len(containers) + len(spec.get("ephemeralContainers") or ()):
         return not (life.verdict is not None and not life.parts)
-    return any(life.parts[place + n].image != container.get("image", "")
-               for n, container in enumerate(containers)) if life.parts else False
+    for part, container in zip(life.parts[place:], containers, strict=False):  # debug containers come after these
+        if part.image != container.get("image", ""):
+            return True
+    return False

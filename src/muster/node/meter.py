@@ -11,6 +11,7 @@ https://kubernetes.io/docs/tasks/debug/debug-cluster/resource-metrics-pipeline/
 """
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 
 from ..api.kinds.catalogue import Kinds
@@ -31,8 +32,7 @@ POOLS = "nodepools.muster.dev"
 class FleetMeter:
     def __init__(self, mirror: Mirror, clock: Clock, kinds: Kinds, simulates: Callable[[Obj], bool] = is_simulated):
         self._mirror, self._clock, self._kinds, self._simulates = mirror, clock, kinds, simulates
-        self._ready: dict[str, int] = {}  # owner's uid -> how many of its pods are ready
-        mirror.on_change(self._count, ["pods"])
+        self._ready: Counter[str] | None = None  # owner's uid -> how many of its pods are ready
 
     def pod(self, pod: Obj) -> PodSample | None:
         node = self._mirror.get(Key("nodes", "", pod["spec"].get("nodeName", "")))
@@ -122,25 +122,34 @@ class FleetMeter:
             return 0.0
         if workload is None:
             return 1.0
-        uid = uid_of(workload)
-        ready = self._ready.get(uid, 0)
+        uid, counted = uid_of(workload), self._counted()
+        ready = counted[uid]
         owner = controller_of(pod)
         if owner is not None and owner["uid"] != uid:  # its sets stand between, few of them
-            ready += sum(self._ready.get(uid_of(one), 0) for one in self._mirror.dependents(uid).values())
+            ready += sum(counted[uid_of(one)] for one in self._mirror.dependents(uid).values())
         return 1.0 / max(1, ready)
 
+    def _counted(self) -> Counter[str]:
+        """Kept from when it is first asked for: few clusters have loads that are shared."""
+        if self._ready is not None:
+            return self._ready
+        counted = Counter(filter(None, map(_ready_for, self._mirror.objects("pods").values())))
+        if self._mirror.is_synced:  # else changes that are counted here are still to be told
+            self._ready = counted
+            self._mirror.on_change(self._count, ["pods"])
+        return counted
+
     def _count(self, change: Change) -> None:
+        assert self._ready is not None, "it hears of changes once it counts"
         before, after = _ready_for(change.previous), _ready_for(change.value)
         if before == after:
             return
         if before:
-            left = self._ready[before] - 1
-            if left:
-                self._ready[before] = left
-            else:
+            self._ready[before] -= 1
+            if not self._ready[before]:
                 del self._ready[before]
         if after:
-            self._ready[after] = self._ready.get(after, 0) + 1
+            self._ready[after] += 1
 
 
 def _ready_for(pod: Obj | None) -> str:

@@ -21,7 +21,7 @@ NEVER_FOUND: Obj = {
 EVICTED, DISRUPTED = "Evicted", "DisruptionTarget"
 _FIELDS = {INIT: "initContainerStatuses", SIDECAR: "initContainerStatuses", APP: "containerStatuses",
            EPHEMERAL: "ephemeralContainerStatuses"}  # in the order in which a life has its parts
-_OURS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
+_OURS = frozenset(("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"))
 
 
 @lru_cache(maxsize=4096)
@@ -135,7 +135,8 @@ def _conditions(pod: Obj, life: Life, phase: str, old: Obj, now: float) -> list[
         _condition(known, "ContainersReady", ready, stamp),
         _condition(known, "PodScheduled", ("True", "", ""), stamp),
     ]
-    conditions.extend(one for type_, one in known.items() if type_ not in _OURS)
+    if not known.keys() <= _OURS:
+        conditions += [one for type_, one in known.items() if type_ not in _OURS]
     if life.verdict is not None and life.verdict.reason == EVICTED and DISRUPTED not in known:
         conditions.append(_condition(known, DISRUPTED, ("True", "TerminationByKubelet", life.verdict.message), stamp))
     return conditions

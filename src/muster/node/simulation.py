@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from ..api.objects import Obj, name_of
+from ..api.objects import Obj, annotations_of, name_of
 from ..client.mirror import Mirror
 from ..store.history import Change
 from . import behaviour, life, status
@@ -24,9 +24,10 @@ class Simulation:
                  simulates: Callable[[Obj], bool]):
         self._chance = chance
         self._usual = usual  # where neither pool, node nor pod says otherwise
+        self._usual_means = Drawn(usual, chance)
         self._simulates = simulates
         self._strangers = 0
-        self._behaviours: dict[str, behaviour.Behaviour] = {}  # of the pools, as they are now
+        self._means: dict[str, Drawn] = {}  # of the pools, as they are now
         if POOLS in mirror.resources:
             mirror.on_change(self._pool_changed, [POOLS])
             for pool in mirror.objects(POOLS).values():
@@ -34,12 +35,13 @@ class Simulation:
 
     def _pool_changed(self, change: Change) -> None:
         if change.value is None:
-            self._behaviours.pop(change.key.name, None)
+            self._means.pop(change.key.name, None)
         else:
             self._behaves(change.value)
 
     def _behaves(self, pool: Obj) -> None:
-        self._behaviours[name_of(pool)] = behaviour.from_pool(pool["spec"].get("behaviour"), self._usual)
+        towards_all = behaviour.from_pool(pool["spec"].get("behaviour"), self._usual)
+        self._means[name_of(pool)] = Drawn(towards_all, self._chance)
 
     def takes(self, node: Obj) -> bool:
         return self._simulates(node)
@@ -53,9 +55,9 @@ class Simulation:
         return clock_skew_s(node)
 
     def means(self, machine: Machine) -> Drawn:
-        own = machine.node["metadata"].get("annotations", {}).get(behaviour.ANNOTATION)
-        usual = self._behaviours.get(machine.pool, self._usual)
-        return Drawn(behaviour.from_annotation(own, usual) if own else usual, self._chance)
+        usual = self._means.get(machine.pool, self._usual_means)
+        own = annotations_of(machine.node).get(behaviour.ANNOTATION)
+        return Drawn(behaviour.from_annotation(own, usual.behaviour), self._chance) if own else usual
 
     def begin(self, resident: Resident, now: float) -> life.Life:
         pod = resident.pod

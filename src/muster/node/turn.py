@@ -55,12 +55,14 @@ class Turn:
 
     def life(self) -> Life:
         """The pod's life, as the turn leaves it."""
-        return self.before._replace(parts=self.parts, runs=tuple(self.runs), sandbox=self.sandbox, verdict=self.verdict,
-                       stops_by=self.stops_by, stops_at=self.stops_at, gone_at=self.gone_at)
+        before = self.before
+        return Life(before.uid, before.since, before.address, self.parts, tuple(self.runs), self.sandbox, self.verdict,
+                    self.stops_by, self.stops_at, self.gone_at)
 
     def is_busy(self) -> bool:
         """Is the pod's worker pulling or starting a container?"""
-        return any(run.stage in (PULLING, STARTING) for run in self.runs)
+        stages = [run.stage for run in self.runs]
+        return PULLING in stages or STARTING in stages
 
     def is_over(self) -> bool:
         """Has every container ended for good?"""
