@@ -101,7 +101,7 @@ def owners_of(obj: Obj) -> list[Obj]:
 
 def controller_of(obj: Obj) -> Obj | None:
     """The one owner reference that says `controller: true`, if any."""
-    for reference in owners_of(obj):
+    for reference in obj["metadata"].get("ownerReferences") or ():
         if reference.get("controller"):
             return reference
     return None
@@ -127,8 +127,10 @@ def condition(obj: Obj, type_: str) -> Obj | None:
 
 
 def is_true(obj: Obj, type_: str) -> bool:
-    found = condition(obj, type_)
-    return found is not None and found.get("status") == "True"
+    for found in (obj.get("status") or {}).get("conditions") or ():
+        if found.get("type") == type_:
+            return found.get("status") == "True"
+    return False
 
 
 def with_condition(conditions: Iterable[Obj], new: Obj) -> list[Obj]:
@@ -157,7 +159,7 @@ def to_time(seconds: float) -> str:
 
 @lru_cache(maxsize=4096)
 def _whole_second(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
 
 
 def to_micro_time(seconds: float) -> str:

@@ -19,17 +19,17 @@ class Remembered(Generic[T]):
     def __init__(self, work_out: Callable[..., T], keep: int = 1024):
         self._work_out = work_out
         self._keep = keep
-        self._known: dict[tuple[int, ...], tuple[tuple[Any, ...], T]] = {}
+        self._known: dict[int | tuple[int, ...], tuple[tuple[Any, ...], T]] = {}
 
-    def __call__(self, *parts: Any) -> T:
-        place = (*map(id, parts),)
+    def __call__(self, part: Any, *more: Any) -> T:
+        place = (id(part), *map(id, more)) if more else id(part)
         known = self._known.get(place)
         if known is not None:
             return known[1]
-        result = self._work_out(*parts)
+        result = self._work_out(part, *more)
         if len(self._known) >= self._keep:
             del self._known[next(iter(self._known))]
-        self._known[place] = (parts, result)
+        self._known[place] = ((part, *more), result)
         return result
 
 

@@ -65,10 +65,12 @@ class Eligibility:
         return Fit.KEEP if untolerated(self.tolerations, taints, (NO_EXECUTE,)) is None else Fit.LEAVE
 
 
-def tolerations_of(template: Obj) -> list[Obj]:
-    """What the template tolerates, and what every daemon does: trouble with its node never evicts it."""
+def _with_every_daemons(template: Obj) -> list[Obj]:
     spec = template["spec"]
     return add_tolerations(spec.get("tolerations"), daemon_tolerations(bool(spec.get("hostNetwork"))))
 
 
+# What the template tolerates, and what every daemon does: trouble with its node never evicts it.  One list, which
+# all pods of the template share.
+tolerations_of: Remembered[list[Obj]] = Remembered(_with_every_daemons, keep=256)
 eligibility: Remembered[Eligibility] = Remembered(Eligibility, keep=256)

@@ -57,7 +57,7 @@ class Evictions:
     async def evict(self, kind: Kind, namespace: str, name: str, asked: DeleteOptions, user: Any) -> Deleted:
         deletion.check_options(asked)
         for left in reversed(range(TRIES)):
-            pod = self._landing.stored(kind, namespace, name)
+            pod = self._landing.stored(kind, kind.key(namespace, name))
             if not is_nobodys_loss(pod.value):
                 break
             try:
@@ -104,7 +104,7 @@ class Evictions:
                 if dry_run:
                     return
                 try:
-                    await self._landing.commit(kind, stored, spent(stored.value, pod, self._clock.now()))
+                    await self._landing.commit(key, stored, spent(stored.value, pod, self._clock.now()))
                     return
                 except Overtaken as overtaken:
                     if not left:
@@ -113,19 +113,19 @@ class Evictions:
 
     async def _end(self, kind: Kind, pod: Snapshot, options: DeleteOptions, user: Any) -> Deleted:
         spoken = pod.value["metadata"]
-        namespace, name = spoken["namespace"], spoken["name"]
+        key = kind.key(spoken["namespace"], spoken["name"])
 
         async def mark() -> Snapshot:
-            stored = self._landing.stored(kind, namespace, name)
+            stored = self._landing.stored(kind, key)
             deletion.check_preconditions(kind, stored.value, options)
             marked = with_target(stored.value, self._clock.now())
-            return stored if marked == stored.value else await self._landing.commit(kind, stored, marked)
+            return stored if marked == stored.value else await self._landing.commit(key, stored, marked)
 
         if not options.dry_run:
             marked = await until_it_lands(mark)
             if options.resource_version:
                 options = replace(options, resource_version=marked.value["metadata"]["resourceVersion"])
-        return await self._delete(kind, namespace, name, options, user)
+        return await self._delete(kind, key.namespace, key.name, options, user)
 
 
 class _SeveralBudgets(ApiError):

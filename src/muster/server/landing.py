@@ -10,7 +10,6 @@ time of its landing (addresses, ports, a part of a quota) is let go when it ends
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from typing import TypeVar
 
@@ -87,10 +86,10 @@ class Landing:
         self._addresses = ServiceAddresses(store.history, clock.fork("service addresses"))
         self._quotas = Quotas(store.history, resources, clock.now)
 
-    def stored(self, kind: Kind, namespace: str, name: str) -> Snapshot:
-        found = self._store.get(kind.key(namespace, name))
+    def stored(self, kind: Kind, key: Key) -> Snapshot:
+        found = self._store.get(key)
         if found is None:
-            raise not_found(kind.resource, name)
+            raise not_found(kind.resource, key.name)
         return found
 
     def admit(self, attempt: Attempt) -> Obj:
@@ -132,7 +131,8 @@ class Landing:
             raise_if(kind, name, [*kind.validate(obj), *kind.validate_create(obj)])
             warnings = (*warnings, *kind.warnings(obj, None))
             key = kind.key(obj["metadata"].get("namespace", ""), name)
-            charge = self._charge(dataclasses.replace(attempt, name=name, obj=obj), key)
+            charge = self._charge(Attempt("CREATE", kind, attempt.namespace, name, obj, {}, options.user,
+                                          options.dry_run, options), key)
             there = self._store.get(key)
             if there is not None:
                 raise _taken(kind, name, there)
@@ -167,10 +167,10 @@ class Landing:
     async def rewrite(self, kind: Kind, namespace: str, name: str, change: Change, options: WriteOptions,
                       subresource: str = "") -> Written:
         """Writes what `change` makes of the object; where another write came first, of what is there then."""
-        plain = _plain(kind, subresource, name)
+        key, plain = kind.key(namespace, name), _plain(kind, subresource, name)
 
         async def write() -> Written:
-            stored = self.stored(kind, namespace, name)
+            stored = self.stored(kind, key)
             current = self._forms.of(kind, stored)
             new, warnings = change(current.value)
             reservation, charge = Reservation(), None
@@ -179,10 +179,10 @@ class Landing:
                 warnings = (*warnings, *more)
                 if new == current.value:
                     return Written(current, warnings)
-                charge = self._charge(_update(kind, new, current.value, options, plain), kind.key(namespace, name))
+                charge = self._charge(_update(kind, new, current.value, options, plain), key)
                 if options.dry_run:
                     return Written(Snapshot(new, current.revision), warnings)
-                return Written(await self.replace(kind, stored, new), warnings)
+                return Written(await self.replace(kind, key, stored, new), warnings)
             finally:
                 self._addresses.release(reservation)
                 self._quotas.release(charge)
@@ -210,18 +210,16 @@ class Landing:
         raise_if(kind, name, [*kind.validate(new), *kind.validate_update(new, old)])
         return new, kind.warnings(new, old)
 
-    async def replace(self, kind: Kind, stored: Snapshot, new: Obj) -> Snapshot:
+    async def replace(self, kind: Kind, key: Key, stored: Snapshot, new: Obj) -> Snapshot:
         """Commits; an object that was only kept by what the new one lacks (a finalizer) ends instead."""
         ends = deletion.may_end(new)
-        snapshot = await self.commit(kind, stored, None if ends else kind.to_stored(new))
+        snapshot = await self.commit(key, stored, None if ends else kind.to_stored(new))
         return Snapshot(new, snapshot.revision) if ends else self._forms.of(kind, snapshot)
 
-    async def commit(self, kind: Kind, stored: Snapshot, value: Obj | None) -> Snapshot:
+    async def commit(self, key: Key, stored: Snapshot, value: Obj | None) -> Snapshot:
         """In the place of what was looked at; raises Overtaken where it has changed since."""
-        spoken = stored.value["metadata"]
         try:
-            snapshot = await self._store.commit(kind.key(spoken.get("namespace", ""), spoken["name"]), value,
-                                               expect=stored.revision)
+            snapshot = await self._store.commit(key, value, expect=stored.revision)
         except Conflict as other:
             raise Overtaken(other) from None
         assert snapshot is not None, "the commit expected an object and found it"

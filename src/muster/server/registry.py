@@ -22,7 +22,7 @@ from ..api import patches
 from ..api.errors import ApiError, NotFound, UnsupportedMediaType, conflict, not_found
 from ..api.kinds.catalogue import Kinds
 from ..api.kinds.kind import Kind
-from ..api.objects import Obj, to_time
+from ..api.objects import Key, Obj, to_time
 from ..api.schema import Schema, Unreadable
 from ..clock import Clock
 from ..store.history import Snapshot
@@ -88,7 +88,7 @@ class Registry:
     # ---- reading
 
     def get(self, kind: Kind, namespace: str, name: str, subresource: str = "") -> Snapshot:
-        snapshot = self._forms.of(kind, self._landing.stored(kind, namespace, name))
+        snapshot = self._forms.of(kind, self._landing.stored(kind, kind.key(namespace, name)))
         if subresource == SCALE:
             return Snapshot(subresources.scale_of(snapshot.value), snapshot.revision)
         return snapshot
@@ -176,8 +176,10 @@ class Registry:
 
     async def set_status(self, kind: Kind, namespace: str, name: str, uid: str, status: Obj) -> Snapshot:
         """For the cluster's own parts, whose statuses need no reading: replaces the whole status."""
+        key = kind.key(namespace, name)
+
         async def write() -> Snapshot:
-            stored = self._landing.stored(kind, namespace, name)
+            stored = self._landing.stored(kind, key)
             old = stored.value
             if uid != old["metadata"]["uid"]:
                 metadata.check_uid(kind, uid or "none", old)
@@ -185,7 +187,7 @@ class Registry:
             if new == old:
                 return stored
             raise_if(kind, name, kind.validate_status_update(new, old))
-            return await self._landing.commit(kind, stored, new)
+            return await self._landing.commit(key, stored, new)
 
         return await until_it_lands(write)
 
@@ -226,18 +228,18 @@ class Registry:
     async def _bind(self, kind: Kind, namespace: str, name: str, binding: Obj, options: WriteOptions) -> Written:
         read, warnings = self._read_body(subresources.BINDING_DEFINITION, binding, options)
         subresources.check_binding(name, read)
-        said = read["metadata"]
+        key, said = kind.key(namespace, name), read["metadata"]
         now = to_time(self._clock.now())
 
         async def write() -> Written:
-            stored = self._landing.stored(kind, namespace, name)
+            stored = self._landing.stored(kind, key)
             metadata.check_uid(kind, said.get("uid"), stored.value)
             if said.get("resourceVersion") not in (None, "", str(stored.revision)):
                 raise conflict(kind.resource, name)
             pod = subresources.bound(stored.value, read, now)
             if options.dry_run:
                 return Written(Snapshot(pod, stored.revision), warnings)
-            return Written(await self._landing.replace(kind, stored, pod), warnings)
+            return Written(await self._landing.replace(kind, key, stored, pod), warnings)
 
         return await until_it_lands(write)
 
@@ -250,7 +252,7 @@ class Registry:
     def _grant_token(self, kind: Kind, namespace: str, name: str, request: Obj, options: WriteOptions) -> Written:
         """Nothing of it is stored."""
         read, warnings = self._read_body(token_requests.DEFINITION, request, options)
-        account = self._landing.stored(kind, namespace, name).value
+        account = self._landing.stored(kind, kind.key(namespace, name)).value
         asked = self.tokens.completed(read, account)
         asked = self._landing.admit(Attempt("CREATE", kind, namespace, name, asked, {}, options.user, options.dry_run,
                                             options, TOKEN))
@@ -260,29 +262,30 @@ class Registry:
 
     async def delete(self, kind: Kind, namespace: str, name: str, options: DeleteOptions, user: Any) -> Deleted:
         deletion.check_options(options)
+        key = kind.key(namespace, name)
 
         async def write() -> Deleted:
-            stored = self._landing.stored(kind, namespace, name)
+            stored = self._landing.stored(kind, key)
             obj = stored.value
             deletion.check_preconditions(kind, obj, options)
             self._landing.admit(Attempt("DELETE", kind, namespace, name, obj, obj, user, options.dry_run, options))
             step = deletion.decide(kind, obj, options, self._clock.now())
-            return await self._carry_out(kind, stored, step, options.dry_run)
+            return await self._carry_out(kind, key, stored, step, options.dry_run)
 
         return await until_it_lands(write)
 
-    async def _carry_out(self, kind: Kind, stored: Snapshot, step: deletion.Step, dry_run: bool) -> Deleted:
+    async def _carry_out(self, kind: Kind, key: Key, stored: Snapshot, step: deletion.Step, dry_run: bool) -> Deleted:
         if isinstance(step, deletion.Wait):
             return Deleted(self._forms.of(kind, stored), gone=False)
         if isinstance(step, deletion.Mark):
             if dry_run:
                 return Deleted(Snapshot(step.obj, stored.revision), gone=step.ends)
             if step.obj != stored.value:
-                stored = await self._landing.commit(kind, stored, step.obj)
+                stored = await self._landing.commit(key, stored, step.obj)
             if not step.ends:
                 return Deleted(self._forms.of(kind, stored), gone=False)
         if not dry_run:
-            stored = await self._landing.commit(kind, stored, None)
+            stored = await self._landing.commit(key, stored, None)
         return Deleted(self._forms.of(kind, stored), gone=True)
 
     async def delete_collection(self, kind: Kind, namespace: str, query: ListQuery, options: DeleteOptions,

@@ -70,9 +70,10 @@ def narrowed(kind: Kind, subresource: Subresource, new: Obj, old: Obj) -> Obj:
 
 def with_qos_class(kind: Kind, new: Obj, old: Obj) -> Obj:
     """A pod's class is settled at its creation; a status that leaves it out keeps it."""
-    if kind.resource != "pods" or at(new, "status.qosClass") or not at(old, "status.qosClass"):
+    if kind.resource != "pods":
         return new
-    return {**new, "status": {**(new.get("status") or {}), "qosClass": old["status"]["qosClass"]}}
+    status, settled = new.get("status") or {}, (old.get("status") or {}).get("qosClass")
+    return new if status.get("qosClass") or not settled else {**new, "status": {**status, "qosClass": settled}}
 
 
 # ---- scale

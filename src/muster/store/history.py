@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any
 
 import orjson
 from sortedcontainers import SortedDict
@@ -44,21 +44,13 @@ class Snapshot:
         self.revision = revision
         self._encoded = encoded
 
-    @classmethod
-    def from_encoded(cls, encoded: bytes, revision: int) -> Self:
+    @staticmethod
+    def from_encoded(encoded: bytes, revision: int) -> Snapshot:
         """One whose value is read from its JSON when first asked for (opening a large store stays fast)."""
-        snapshot = cls.__new__(cls)
+        snapshot = _UnreadSnapshot.__new__(_UnreadSnapshot)
         snapshot.revision = revision
         snapshot._encoded = encoded
         return snapshot
-
-    def __getattr__(self, name: str) -> Any:
-        # Called only for a slot that is still empty, so a filled `value` costs no more than any attribute.
-        if name != "value":
-            raise AttributeError(name)
-        assert self._encoded is not None, "a snapshot has a value or its JSON"
-        self.value = read(self._encoded)
-        return self.value
 
     def encoded(self) -> bytes:
         if self._encoded is None:
@@ -75,6 +67,20 @@ class Snapshot:
         return f"Snapshot({self.value.get('kind')} {self.value['metadata'].get('name')} @{self.revision})"
 
 
+class _UnreadSnapshot(Snapshot):
+    """One that has its JSON alone.  A class of its own: a `__getattr__` makes every look at any attribute slower."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        # Called only for a slot that is still empty.
+        if name != "value":
+            raise AttributeError(name)
+        assert self._encoded is not None, "a snapshot has a value or its JSON"
+        self.value = read(self._encoded)
+        return self.value
+
+
 def at_revision(value: Obj, revision: int) -> Snapshot:
     """The snapshot of a value that was just given its revision."""
     return Snapshot({**value, "metadata": {**value["metadata"], "resourceVersion": str(revision)}}, revision)
@@ -83,23 +89,20 @@ def at_revision(value: Obj, revision: int) -> Snapshot:
 class Change:
     """`before` is None for a creation, `after` is None for a deletion."""
 
-    __slots__ = ("revision", "key", "after", "before", "_last", "_is_of_status")
+    __slots__ = ("revision", "key", "after", "before", "value", "previous", "_last", "_is_of_status")
+
+    value: Obj | None  # the object after it, and before: all who hear of the change ask for them
+    previous: Obj | None
 
     def __init__(self, revision: int, key: Key, after: Snapshot | None, before: Snapshot | None):
         self.revision = revision
         self.key = key
         self.after = after
         self.before = before
+        self.value = after.value if after is not None else None
+        self.previous = before.value if before is not None else None
         self._last: Snapshot | None = after
         self._is_of_status: bool | None = None
-
-    @property
-    def value(self) -> Obj | None:
-        return self.after.value if self.after is not None else None
-
-    @property
-    def previous(self) -> Obj | None:
-        return self.before.value if self.before is not None else None
 
     @property
     def last(self) -> Snapshot:
@@ -120,6 +123,30 @@ class Change:
     def __repr__(self) -> str:
         what = "created" if self.before is None else "deleted" if self.after is None else "changed"
         return f"Change({self.key} {what} @{self.revision})"
+
+
+class UnreadChange(Change):
+    """One that a store remembers: its objects are read when first asked for, and by most readers never."""
+
+    __slots__ = ()
+
+    def __init__(self, revision: int, key: Key, after: Snapshot | None, before: Snapshot | None):
+        self.revision = revision
+        self.key = key
+        self.after = after
+        self.before = before
+        self._last = after
+        self._is_of_status = None
+
+    def __getattr__(self, name: str) -> Any:
+        # Called only for a slot that is still empty.
+        if name == "value":
+            self.value = self.after.value if self.after is not None else None
+            return self.value
+        if name == "previous":
+            self.previous = self.before.value if self.before is not None else None
+            return self.previous
+        raise AttributeError(name)
 
 
 def _differ_in_status(old: Obj, new: Obj) -> bool:
@@ -250,9 +277,9 @@ class History:
         for change in changes:
             assert change.revision > self.revision, "revisions only grow"
             self.revision = change.revision
-            lane = self.lane(change.key.resource)
+            resource = change.key.resource
+            lane = touched[resource] = self._lanes.get(resource) or self.lane(resource)
             lane.append(change)
-            touched[change.key.resource] = lane
         for lane in touched.values():
             lane.wake()  # followers run later; a listener that fails must not leave them asleep
         for listener in self._listeners:

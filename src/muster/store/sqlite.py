@@ -31,7 +31,7 @@ from typing import Any, Self
 from ..api.errors import ApiError, Unavailable, conflict
 from ..api.objects import Key, Obj
 from .compaction import Ages, Keeping, forgettable
-from .history import KEEP, Change, History, Restored, Snapshot, at_revision
+from .history import KEEP, Change, History, Restored, Snapshot, UnreadChange, at_revision
 from .lock import Lock
 from .log_file import ROWS_AT_ONCE, Contents, LogFile, check_header, checksum, create_if_missing
 from .store import ANY, StoreUnusable
@@ -317,7 +317,7 @@ def _load(path: Path, keep: int) -> tuple[History, deque[tuple[int, int]]]:
             else:
                 after = objects[place] = Snapshot.from_encoded(value, last)
             if last > floor:
-                kept.append(Change(last, Key(resource, *place), after, before))
+                kept.append(UnreadChange(last, Key(resource, *place), after, before))
     finally:
         contents.close()
     history = History(keep=keep)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from ..causes import Cause
@@ -113,16 +114,16 @@ class Kind:
     # Schema rows of kinds that Kubernetes does not define (see schema.py); empty for the generated ones.
     own_schema: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def resource(self) -> str:
         """The name it is stored and spoken of under: "pods", "daemonsets.apps"."""
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
-    @property
+    @cached_property
     def stored_resource(self) -> str:
         return self.stored_as or self.resource
 
-    @property
+    @cached_property
     def api_version(self) -> str:
         return f"{self.group}/{self.version}" if self.group else self.version
 

@@ -10,6 +10,7 @@ from ..go_text import syntax_of_strategy
 from ..objects import Obj
 from .int_or_percent import is_zero, refused, validate_at_most_all, validate_not_negative
 from .metadata import (
+    NOT_NEGATIVE,
     immutable,
     not_negative,
     validate_metadata,
@@ -83,7 +84,8 @@ def validate_daemonset_status_update(new: Obj, old: Obj) -> list[Cause]:
     wrong = validate_metadata_update(new, old)
     after, before = new.get("status") or {}, old.get("status") or {}
     for field in STATUS_NUMBERS:
-        wrong += not_negative(after.get(field), f"status.{field}")
+        if (after.get(field) or 0) < 0:
+            wrong.append(invalid(f"status.{field}", after[field], NOT_NEGATIVE))
     count, counted = after.get("collisionCount"), before.get("collisionCount")
     if count is not None:
         wrong += not_negative(count, "status.collisionCount")

@@ -14,7 +14,7 @@ from ..causes import Cause, forbidden, invalid, required
 from ..go_text import syntax_of_addresses, syntax_of_term, syntax_of_terms
 from ..objects import Obj
 from .forbidden_change import difference
-from .metadata import complain, immutable, validate_metadata_update
+from .metadata import IMMUTABLE, complain, validate_metadata_update
 from .pod import MIRROR
 from .pod_placement import validate_tolerations
 
@@ -26,7 +26,7 @@ _MAY_CHANGE = ",".join((
     "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)",
 ))
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
-_SYSTEM_CONDITIONS = frozenset(["PodScheduled", "Ready", "Initialized"])
+_OWN_CONDITIONS = frozenset(["PodScheduled", "PodReadyToStartContainers", "Initialized", "ContainersReady", "Ready"])
 
 
 def validate_pod_update(new: Obj, old: Obj) -> list[Cause]:
@@ -199,19 +199,21 @@ def validate_pod_status_update(new: Obj, old: Obj) -> list[Cause]:
     if after is before:
         return wrong
     for index, one in enumerate(after.get("conditions") or ()):
-        if (kind := one.get("type") or "") not in _SYSTEM_CONDITIONS and (said := names.is_qualified_name(kind)):
+        if (kind := one.get("type") or "") not in _OWN_CONDITIONS and (said := names.is_qualified_name(kind)):
             wrong += complain(f"metadata.conditions[{index}].Type", kind, said)
     node = after.get("nominatedNodeName")
     if node and node != before.get("nominatedNodeName"):
         wrong += complain("status.nominatedNodeName", node, names.is_dns_subdomain(node))
-    wrong += immutable(after.get("qosClass") or "", before.get("qosClass") or "", "status.qosClass")
+    if (after.get("qosClass") or "") != (before.get("qosClass") or ""):
+        wrong.append(invalid("status.qosClass", after.get("qosClass") or "", IMMUTABLE))
     restart = (old.get("spec") or {}).get("restartPolicy") or ""
     if restart != "Always":
         sidecars = {one.get("name") for one in (old.get("spec") or {}).get("initContainers") or ()
                     if one.get("restartPolicy") == "Always"}
         _no_revival(after, before, "containerStatuses", restart, frozenset(), wrong)
         _no_revival(after, before, "initContainerStatuses", restart, sidecars, wrong)
-    _no_revival(after, before, "ephemeralContainerStatuses", "Never", frozenset(), wrong)
+    if before.get("ephemeralContainerStatuses"):
+        _no_revival(after, before, "ephemeralContainerStatuses", "Never", frozenset(), wrong)
     for field in ("podIPs", "hostIPs"):
         if after.get(field):
             _addresses(after, field, wrong)
@@ -238,7 +240,8 @@ def _addresses(status: Obj, field: str, wrong: list[Cause]) -> None:
     if field == "hostIPs" and (status.get("hostIP") or "") != addresses[0]:
         wrong.append(invalid(f"{path}[0].ip", addresses[0], "must be equal to `hostIP`"))
     for index, address in enumerate(addresses):
-        wrong += complain(f"{path}[{index}]", address, names.is_ip(address))
+        if complaints := names.is_ip(address):
+            wrong += complain(f"{path}[{index}]", address, complaints)
     if len(addresses) > 1 and (len(addresses) > 2 or (":" in addresses[0]) == (":" in addresses[1])):
         shown_ips = syntax_of_addresses("core.PodIP" if field == "podIPs" else "core.HostIP", listed)
         wrong.append(invalid(path, shown_ips, "may specify no more than one IP for each IP family"))
