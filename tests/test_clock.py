@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import uuid
 
 import pytest
@@ -60,6 +61,66 @@ def test_virtual_time_passes_by_the_year():
             await asyncio.sleep(years * 365 * 24 * 3600)
             assert clock.now() - before == years * 365 * 24 * 3600
     run_virtual(main)
+
+
+def test_timers_of_one_instant_ring_in_the_order_in_which_they_were_set():
+    heard = []
+
+    async def main(clock):
+        loop = asyncio.get_running_loop()
+        for number in range(50):
+            loop.call_at(loop.time() + 1.0, heard.append, number)
+        loop.call_later(0.5, heard.append, "before")
+        await asyncio.sleep(2)
+    run_virtual(main)
+    assert heard == ["before", *range(50)]
+
+
+def test_a_timer_that_was_cancelled_never_rings_and_is_not_kept():
+    """A time-out around everything that is waited for: they are set and cancelled by the million."""
+    async def main(clock):
+        loop = asyncio.get_running_loop()
+        for number in range(10_000):
+            loop.call_later(3600, pytest.fail, str(number)).cancel()
+        assert len(loop._timers) < 2_000
+        await asyncio.sleep(7200)
+    run_virtual(main)
+
+
+def test_what_a_callback_raises_is_told_and_ends_nobody_else(caplog):
+    async def main(clock):
+        loop = asyncio.get_running_loop()
+        loop.call_soon(lambda: 1 / 0)
+        await asyncio.sleep(1)
+        return "went on"
+    assert run_virtual(main) == "went on"
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_nobody_left_to_wake_anybody_is_a_deadlock():
+    async def main(clock):
+        with contextlib.suppress(asyncio.CancelledError):  # when the loop is cleared away
+            await asyncio.Event().wait()
+    with pytest.raises(RuntimeError, match="deadlock in virtual time"):
+        run_virtual(main)
+
+
+def test_a_generator_that_nobody_reads_to_its_end_is_closed_in_virtual_time():
+    closed = []
+
+    async def numbers():
+        try:
+            yield 1
+        finally:
+            await asyncio.sleep(5)
+            closed.append(asyncio.get_running_loop().time())
+
+    async def main(clock):
+        async for _ in numbers():
+            break
+        await asyncio.sleep(10)
+    run_virtual(main)
+    assert closed == [5.0]
 
 
 # ------------------------------------------------------------------ time that is stepped

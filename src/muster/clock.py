@@ -12,15 +12,17 @@ import asyncio
 import contextvars
 import heapq
 import itertools
-import math
 import random
 import selectors
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Self, TypeVar
 from weakref import WeakKeyDictionary
 
 T = TypeVar("T")
+_Timer = TypeVar("_Timer", bound=asyncio.TimerHandle)
+TIDY_AT = 1024  # timers, before those that were cancelled are thrown away
 START = 1_767_225_600.0  # 2026-01-01T00:00:00Z: where virtual time begins unless told otherwise
 Now = Callable[[], float]  # seconds since the Unix epoch
 
@@ -80,41 +82,109 @@ class Clock:
         return found
 
 
-class _JumpingSelector(selectors.SelectSelector):
-    """Waits for nothing: where asyncio would sleep, the loop's time moves."""
+class _Call(asyncio.TimerHandle):
+    """What is to be called, and when.  A rehearsal makes four of these for each write: only what it needs is set."""
 
-    def __init__(self, jump: Callable[[float], None]):
-        super().__init__()
-        self._jump = jump
+    __slots__ = ()
 
-    def select(self, timeout: float | None = None) -> list[Any]:
-        if timeout is None:
-            raise RuntimeError("deadlock in virtual time: every task waits and no timer is set")
-        if timeout > 0:
-            self._jump(timeout)
-        return []
+    _callback: Callable[..., Any]  # asyncio's own, as are the four below
+    _args: tuple[Any, ...]
+    _context: contextvars.Context
+    _cancelled: bool
+    _when: float
+
+    def __init__(self, when: float, callback: Callable[..., Any], args: tuple[Any, ...],
+                 context: contextvars.Context | None):
+        self._when = when
+        self._callback = callback
+        self._args = args
+        self._context = contextvars.copy_context() if context is None else context
+        self._cancelled = False
+
+    def cancel(self) -> None:
+        self._cancelled = True
+        self._callback, self._args = _nothing, ()  # lets go of what they hold
+
+    def __repr__(self) -> str:
+        return f"<{'cancelled' if self._cancelled else self._callback} at {self._when}>"
 
 
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop whose time passes only when nobody has work to do."""
+def _nothing() -> None:
+    """What a cancelled call would do."""
 
-    _clock_resolution: float  # asyncio's own
+
+class VirtualLoop(asyncio.BaseEventLoop):
+    """An event loop whose time passes only when nobody has work to do: it then jumps to the next timer.
+
+    There are tasks, futures and timers, and nothing from outside: no sockets, no processes, no other threads.
+    Timers of one instant ring in the order in which they were set.
+    """
+
+    _ready: deque[_Call]  # asyncio's own, which may put Handles there: they hold the same
 
     def __init__(self, start: float = 0.0):
+        super().__init__()
         self.elapsed = 0.0
         self._start = start
-        super().__init__(_JumpingSelector(self._jump))
-
-    def _jump(self, seconds: float) -> None:
-        self.elapsed += seconds
-        # What asyncio takes for "now" has to be more than nothing, also where the numbers are large (after 97 days).
-        self._clock_resolution = max(self._clock_resolution, 2 * math.ulp(self.elapsed))
+        self._timers: list[tuple[float, int, _Call]] = []  # a heap
+        self._numbers = itertools.count()
+        self._tidy_at = TIDY_AT
 
     def time(self) -> float:
         return self.elapsed
 
     def now(self) -> float:
         return self._start + self.elapsed
+
+    def call_soon(self, callback: Any, *args: Any,  # type: ignore[override]  # no variadic types here
+                  context: contextvars.Context | None = None) -> asyncio.Handle:
+        call = _Call(self.elapsed, callback, args, context)
+        self._ready.append(call)
+        return call
+
+    def call_at(self, when: float, callback: Any, *args: Any,  # type: ignore[override]  # no variadic types here
+                context: contextvars.Context | None = None) -> asyncio.TimerHandle:
+        call = _Call(when, callback, args, context)
+        if len(self._timers) >= self._tidy_at:
+            self._timers, self._tidy_at = _tidied(self._timers)
+        heapq.heappush(self._timers, (when, next(self._numbers), call))
+        return call
+
+    def call_later(self, delay: float, callback: Any, *args: Any,  # type: ignore[override]  # no variadic types here
+                   context: contextvars.Context | None = None) -> asyncio.TimerHandle:
+        return self.call_at(self.elapsed + delay, callback, *args, context=context)
+
+    def _run_once(self) -> None:
+        """What asyncio calls again and again: all that is to be called now, and nothing that this brings about."""
+        soon, timers = self._ready, self._timers
+        if not soon:
+            while timers and timers[0][2]._cancelled:
+                heapq.heappop(timers)
+            if not timers:
+                raise RuntimeError("deadlock in virtual time: every task waits and no timer is set")
+            self.elapsed = max(self.elapsed, timers[0][0])
+        while timers and timers[0][0] <= self.elapsed:
+            soon.append(heapq.heappop(timers)[2])
+        for _ in range(len(soon)):
+            call = soon.popleft()
+            if not call._cancelled:
+                try:
+                    call._context.run(call._callback, *call._args)
+                except (SystemExit, KeyboardInterrupt):
+                    raise
+                except BaseException as error:
+                    self.call_exception_handler({"message": f"Exception in callback {call}", "exception": error,
+                                                 "handle": call})
+
+    def _write_to_self(self) -> None:
+        """asyncio wakes a loop that waits; this one never does."""
+
+
+def _tidied(timers: list[tuple[float, int, _Timer]]) -> tuple[list[tuple[float, int, _Timer]], int]:
+    """Without those that were cancelled, and how many may be there before the next time."""
+    left = [entry for entry in timers if not entry[2].cancelled()]
+    heapq.heapify(left)
+    return left, max(TIDY_AT, 2 * len(left))
 
 
 class VirtualTime:
@@ -192,7 +262,7 @@ class SteppedLoop(asyncio.SelectorEventLoop):
         self._start = start
         self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []  # of stepped time: a heap
         self._numbers = itertools.count()
-        self._tidy_at = 1024
+        self._tidy_at = TIDY_AT
         self._passing: _Passing | None = None
         super().__init__(_SteppingSelector(self._step))
 
@@ -228,9 +298,7 @@ class SteppedLoop(asyncio.SelectorEventLoop):
             return super().call_at(when, callback, *args, context=context)
         handle = asyncio.TimerHandle(when, callback, args, self, context)
         if len(self._timers) >= self._tidy_at:
-            self._timers = [entry for entry in self._timers if not entry[2].cancelled()]
-            heapq.heapify(self._timers)
-            self._tidy_at = max(1024, 2 * len(self._timers))
+            self._timers, self._tidy_at = _tidied(self._timers)
         heapq.heappush(self._timers, (when, next(self._numbers), handle))
         return handle
 

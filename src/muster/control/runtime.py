@@ -148,11 +148,14 @@ class Runtime:
 
     async def carry_out(self, plan: Plan, written: dict[str, int]) -> None:
         """Acts; notes in `written` the last revision written of each resource.  Raises the first error."""
-        creations: list[Action] = [action for action in plan.actions if isinstance(action, Create)]
-        deletions: list[Action] = [action for action in plan.actions if isinstance(action, Delete)]
-        scales: list[Action] = [action for action in plan.actions if _is_scale(action)]
-        rest: list[Action] = [action for action in plan.actions
-                              if not isinstance(action, Create | Delete) and not _is_scale(action)]
+        creations, deletions, scales, rest = list[Action](), list[Action](), list[Action](), list[Action]()
+        for action in plan.actions:
+            if isinstance(action, Create):
+                creations.append(action)
+            elif isinstance(action, Delete):
+                deletions.append(action)
+            else:
+                (scales if _is_scale(action) else rest).append(action)
         errors: list[ApiError] = []
         while deletions:  # first, and come what may: what can not be made must not keep others from going
             batch, deletions = deletions[:BATCH], deletions[BATCH:]
