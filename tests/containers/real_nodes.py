@@ -9,6 +9,8 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import yaml
+
 KUBECTL = os.environ.get("KUBECTL") or shutil.which("kubectl")
 PATIENCE_S = 60
 WAITS = "trap 'exit 0' TERM; while :; do sleep 0.1; done"
@@ -156,6 +158,31 @@ def started(nodes):
         yield nodes, Space(nodes, "default")
     finally:
         nodes.down()
+
+
+@contextmanager
+def kept_so(tmp_path, busybox, *archives, disk_mi=0, **settings):
+    """A cluster of one node with these settings; with `disk_mi`, on a disk of its own."""
+    data = tmp_path / "data"
+    data.mkdir()
+    if disk_mi:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={disk_mi}m,nr_inodes=20000", "tmpfs", str(data)], check=True)
+    try:
+        (data / "kubelet.yaml").write_text(yaml.safe_dump(
+            {"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration", **settings}))
+        loads = [word for archive in (busybox, *archives) for word in ("--load-image", archive)]
+        with started(Nodes(data, "--nodes", 1, *loads)) as found:
+            yield found
+    finally:
+        if disk_mi:
+            subprocess.run(["umount", str(data)], check=True)
+
+
+def until(holds, within_s=60.0):
+    deadline = time.monotonic() + within_s
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.3)
 
 
 def said_to(space, name, words):

@@ -1,13 +1,9 @@
 """Real nodes that run out of something: who goes, what is said, what is thrown away before."""
-import contextlib
 import json
-import subprocess
-import time
 from pathlib import Path
 
 import pytest
-import yaml
-from real_nodes import Nodes, kill, pod, shell, started
+from real_nodes import kept_so, kill, pod, shell, until
 
 STAYS = "trap 'exit 0' TERM; while :; do sleep 0.2; done"
 DATA = {"volumeMounts": [{"name": "data", "mountPath": "/data"}]}
@@ -16,24 +12,6 @@ DATA = {"volumeMounts": [{"name": "data", "mountPath": "/data"}]}
 def capacity():
     words = Path("/proc/meminfo").read_text().split()
     return int(words[words.index("MemTotal:") + 1]) // 1024
-
-
-@contextlib.contextmanager
-def kept_so(tmp_path, busybox, *archives, disk_mi=0, **settings):
-    """A cluster of one node with these settings; with `disk_mi`, on a disk of its own."""
-    data = tmp_path / "data"
-    data.mkdir()
-    if disk_mi:
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={disk_mi}m,nr_inodes=20000", "tmpfs", str(data)], check=True)
-    try:
-        (data / "kubelet.yaml").write_text(yaml.safe_dump(
-            {"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration", **settings}))
-        loads = [word for archive in (busybox, *archives) for word in ("--load-image", archive)]
-        with started(Nodes(data, "--nodes", 1, *loads)) as found:
-            yield found
-    finally:
-        if disk_mi:
-            subprocess.run(["umount", str(data)], check=True)
 
 
 def evicted(space, name):
@@ -46,13 +24,6 @@ def condition(cluster, type_):
     node = json.loads(cluster.kubectl("get", "node", "node-1", "-o", "json"))
     return (next(one for one in node["status"]["conditions"] if one["type"] == type_)["status"],
             {taint["key"] for taint in node["spec"].get("taints", ())})
-
-
-def until(holds, within_s=60.0):
-    deadline = time.monotonic() + within_s
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.3)
 
 
 def of_node(cluster):

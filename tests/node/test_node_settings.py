@@ -32,11 +32,14 @@ def test_what_it_says():
     assert (told.image_high_percent, told.image_low_percent, told.image_min_age_s, told.image_max_age_s) == (70, 60, 90.0, 86400.0)
     assert (told.pod_processes, told.most_pods, told.transition_s) == (100, 20, 30.0)
     assert settings() == USUAL and settings(podPidsLimit=-1).pod_processes is None
+    logs = settings(containerLogMaxSize="64Ki", containerLogMaxFiles=3, containerLogMonitorInterval="3s")
+    assert (logs.log_bytes, logs.log_files, logs.log_look_s) == (65536, 3, 3.0)
+    assert (USUAL.log_bytes, settings(containerLogMaxSize="-1").log_bytes) == (10 * MI, None)
 
 
 @pytest.mark.parametrize("fields, why", [
     ({"kind": "Pod"}, "it is no KubeletConfiguration of kubelet.config.k8s.io/v1beta1"),
-    ({"cgroupDriver": "systemd"}, "cgroupDriver does not hold here; what does is evictionHard, "),
+    ({"cgroupDriver": "systemd"}, "cgroupDriver does not hold here; what does is containerLogMaxFiles, "),
     ({"evictionHard": {"memory": "1Gi"}}, "evictionHard: memory is no signal; there are memory.available, nodefs.available, "),
     ({"evictionHard": {"memory.available": "-1Gi"}}, "evictionHard: memory.available: -1Gi is not more than nothing"),
     ({"evictionHard": {"nodefs.available": "120%"}}, "evictionHard: nodefs.available: 120% is not between 0% and 100%"),
@@ -44,6 +47,9 @@ def test_what_it_says():
     ({"imageGCHighThresholdPercent": 101}, "imageGCHighThresholdPercent: 101 is not between 0 and 100"),
     ({"imageGCHighThresholdPercent": 80}, "imageGCLowThresholdPercent: it must be less than imageGCHighThresholdPercent"),
     ({"imageMinimumGCAge": "soon"}, "imageMinimumGCAge: "),
+    ({"containerLogMaxSize": "much"}, "containerLogMaxSize: "),
+    ({"containerLogMaxFiles": 1}, "containerLogMaxFiles: 1 is not more than 1: one is written, and one at least is kept"),
+    ({"containerLogMonitorInterval": "1s"}, "containerLogMonitorInterval: 1s is less than 3s"),
     ({"systemReserved": {"memory": "-1"}}, "systemReserved: memory: -1 is less than nothing"),
 ])
 def test_what_it_refuses(fields, why):

@@ -30,6 +30,7 @@ from .cri.client import Runtime, RuntimeFailed
 from .dns_config import DnsConfig, dns_config, in_reach, parse
 from .fleet import Fleet
 from .housekeeping import Housekeeping
+from .log_rotation import LogRotation
 from .machines import Machine, Resident
 from .means import Reported
 from .network_namespace import Fabric, Unusable
@@ -138,6 +139,7 @@ class Agent:
                 group.create_task(self.readings.read_for_ever(), name=f"readings of {self.name}")
                 group.create_task(self.pressure_watch.run(), name=f"pressure on {self.name}")
                 group.create_task(self.housekeeping.run(), name=f"housekeeping of {self.name}")
+                group.create_task(LogRotation(self).run(), name=f"logs of {self.name}")
                 group.create_task(self._renew_for_ever(), name=f"tokens of {self.name}")
         finally:
             self.is_over = True

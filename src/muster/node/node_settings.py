@@ -23,6 +23,7 @@ from .thresholds import Threshold, read_thresholds
 
 API_VERSION, KIND = "kubelet.config.k8s.io/v1beta1", "KubeletConfiguration"
 MOST_PODS = 110
+LEAST_LOOK_S = 3.0  # upstream's own limit for containerLogMonitorInterval
 # What the thresholds of these keep back, pods do not get.
 KEPT_BACK = {"memory.available": "memory", "nodefs.available": "ephemeral-storage"}
 
@@ -39,6 +40,9 @@ class NodeSettings:
     image_max_age_s: float = 0.0  # 0: however old
     pod_processes: int | None = None  # None: as many as there can be
     most_pods: int = MOST_PODS
+    log_bytes: int | None = 10 << 20  # of a container, before they are put aside; None: never
+    log_files: int = 5  # of a container, at most
+    log_look_s: float = 10.0  # how often logs are looked at
 
     def for_pods(self, capacity: Mapping[str, str]) -> dict[str, str]:
         """Of a node's capacity, what is left beside what is reserved: more than that pods never get together."""
@@ -104,6 +108,24 @@ def _pods(value: Any) -> int:
     return int(value)
 
 
+def _log_bytes(value: Any) -> int | None:
+    size = quantities.whole(str(value))
+    return size if size >= 0 else None
+
+
+def _log_files(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value <= 1:
+        raise ValueError(f"{value} is not more than 1: one is written, and one at least is kept")
+    return value
+
+
+def _log_look(value: Any) -> float:
+    seconds = parse_duration(value)
+    if seconds < LEAST_LOOK_S:
+        raise ValueError(f"{value} is less than 3s")
+    return seconds
+
+
 _FIELDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "systemReserved": ("system_reserved", _reserved),
     "kubeReserved": ("kube_reserved", _reserved),
@@ -115,6 +137,9 @@ _FIELDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "imageMaximumGCAge": ("image_max_age_s", parse_duration),
     "podPidsLimit": ("pod_processes", _processes),
     "maxPods": ("most_pods", _pods),
+    "containerLogMaxSize": ("log_bytes", _log_bytes),
+    "containerLogMaxFiles": ("log_files", _log_files),
+    "containerLogMonitorInterval": ("log_look_s", _log_look),
 }
 
 

@@ -12,7 +12,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..api.objects import Obj, at
@@ -48,6 +49,12 @@ class PodContainers:
     def ids(self) -> dict[str, list[str]]:
         """All that are there, also such as have ended."""
         return {name: [one.id.removeprefix(SCHEME) for one in runs] for name, runs in self.found.items()}
+
+    def written(self) -> Iterator[tuple[str, Path]]:
+        """Of the runs that go on: the id, and where its log is."""
+        for name, runs in self.found.items():
+            if runs and runs[-1].ended is None:
+                yield runs[-1].id.removeprefix(SCHEME), self._runner.files.log(name, runs[-1].attempt)
 
     def spec_of(self, name: str) -> Obj:
         spec = self._runner.pod["spec"]

@@ -36,6 +36,11 @@ class PodFiles:
     def log(self, container: str, attempt: int) -> Path:
         return self.logs / configs.log_path(container, attempt)
 
+    def logs_of(self, container: str, attempt: int) -> list[Path]:
+        """Also what was put aside of it (log_rotation.py)."""
+        newest = self.log(container, attempt)
+        return [newest, *newest.parent.glob(f"{newest.name}.*")]
+
     def message(self, container: str, attempt: int) -> Path:
         """Where a run may leave its last words."""
         return self.folder / "containers" / container / f"{attempt}.message"
@@ -56,7 +61,8 @@ class PodFiles:
 
     def forget(self, container: str, attempt: int, id_: str) -> None:
         """What one run left."""
-        self.log(container, attempt).unlink(True)
+        for file in self.logs_of(container, attempt):
+            file.unlink(True)
         self.message(container, attempt).unlink(True)
         self._link(container, id_).unlink(True)
 

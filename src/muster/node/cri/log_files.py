@@ -8,9 +8,10 @@ https://kubernetes.io/docs/concepts/cluster-administration/logging/#how-nodes-ha
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from ...api.errors import NotFound
 from ...api.logs import LogOptions
@@ -45,19 +46,23 @@ def last_lines(path: Path, lines: int, most_bytes: int) -> str:
 
 
 async def read(path: Path, options: LogOptions, now: float, goes_on: Callable[[], bool]) -> AsyncIterator[bytes]:
-    """The log in pieces; with `follow`, until the container has ended and all of it was read."""
+    """The log in pieces; with `follow`, until the container has ended and all of it was read.
+
+    Where the file was put aside meanwhile (node/log_rotation.py), it goes on with the one that took its place."""
     since = now - options.since_s if options.since_s is not None else options.since_time
     left = options.limit_bytes
     try:
-        file = path.open("rb")
+        file: BinaryIO = path.open("rb")
     except OSError:
         raise NotFound(f"failed to try resolving symlinks in path \"{path}\": no such file or directory") from None
-    with file:
+    rest, next_file = b"", None
+    try:
         if options.tail_lines is not None:
             file.seek(_from_end(path, options.tail_lines))
-        rest = b""
         while True:
-            more = goes_on()  # asked before reading: what is written until it ends is read
+            more, turns_to = goes_on(), next_file  # asked before reading: what is written until then is read
+            if options.follow and next_file is None:
+                next_file = _in_its_place(path, file)  # from the next turn on: a last line may still be on its way
             while block := file.read(BLOCK):
                 piece, rest = _piece(rest + block, options.timestamps, since)
                 if left is not None:
@@ -66,9 +71,25 @@ async def read(path: Path, options: LogOptions, now: float, goes_on: Callable[[]
                     yield piece
                 if left is not None and left <= 0:
                     return
-            if not options.follow or not more:
+            if turns_to is not None:
+                file.close()
+                file, rest, next_file = turns_to, b"", None
+                continue
+            if not options.follow or not (more or next_file):
                 return
             await asyncio.sleep(FOLLOW_S)
+    finally:
+        file.close()
+        if next_file is not None:
+            next_file.close()
+
+
+def _in_its_place(path: Path, file: BinaryIO) -> BinaryIO | None:
+    """The file that is there now, if it is another one: the runtime no longer writes to the one before."""
+    try:
+        return None if os.path.samestat(path.stat(), os.fstat(file.fileno())) else path.open("rb")
+    except OSError:
+        return None
 
 
 def _piece(data: bytes, stamps: bool, since: float | None) -> tuple[bytes, bytes]:
