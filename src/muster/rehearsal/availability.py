@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Mapping
 
-from ..api.objects import Obj, is_deleting, is_true, name_of, with_
+from ..api.objects import Obj, name_of, with_
 from ..controllers.daemonset_nodes import Fit, eligibility
 from ..controllers.readiness import NEVER, available_at
 from ..controllers.zones import LOST_TAINTS
@@ -37,8 +37,9 @@ class Availability:
 
     def of(self, tracked: Tracked, now: float) -> None:
         """The pod, or what is asked of it, reads otherwise than before."""
-        assert tracked.owner is not None, "only a workload's pods are counted"
-        self._since(tracked, _available_from(tracked.owner, tracked.pod), now)
+        since = _available_from(tracked)
+        if since != tracked.available_from:
+            self._since(tracked, since, now)
 
     def leave(self, tracked: Tracked, now: float) -> None:
         """It is its workload's no more."""
@@ -112,9 +113,8 @@ def _is_lost(node: Obj) -> bool:
     return any(one["key"] in LOST_TAINTS for one in node["spec"].get("taints") or ())
 
 
-def _available_from(owner: Workload, pod: Obj) -> float:
-    if is_deleting(pod) or not is_true(pod, "Ready"):
+def _available_from(tracked: Tracked) -> float:
+    assert tracked.owner is not None, "only a workload's pods are counted"
+    if tracked.is_going or not tracked.is_ready:
         return NEVER
-    if not owner.min_ready_s:
-        return 0.0
-    return available_at(pod, owner.min_ready_s)
+    return available_at(tracked.pod, tracked.owner.min_ready_s)

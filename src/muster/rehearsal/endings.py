@@ -5,9 +5,8 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
-from ..api.objects import Key, Obj, at, is_deleting, uid_of
+from ..api.objects import Key, Obj, at, uid_of
 from ..control.plan import Tell
-from ..store.history import Change
 from .outcome import Ending
 from .tracked import Tracked
 from .world import ADMIN
@@ -17,7 +16,6 @@ OWN = {"daemon-set-controller", "replicaset-controller", "statefulset-controller
        "generic-garbage-collector", "garbage-collector", "namespace-controller", "node"}
 HOW = {"kube-scheduler": "preempted", "taint-eviction-controller": "evicted", "pod-garbage-collector": "lost",
        ADMIN: "deleted"}
-OVER = ("Succeeded", "Failed")
 PREEMPTED, BY = "Preempted", "Preempted by pod "
 
 
@@ -29,16 +27,11 @@ class Endings:
         self._found: list[tuple[str, Ending]] = []  # with the pod's uid
         self._preemptors: dict[str, str] = {}  # uid of who was preempted -> the pod that came
 
-    def hear(self, change: Change, who: str, at_s: float) -> None:
-        before, after = change.previous, change.value
-        tracked = self._pods.get(change.key)
-        if before is None or tracked is None or is_deleting(before) or at(before, "status.phase") in OVER:
-            return
-        if after is not None and at(after, "status.phase") == "Failed":
-            reason, why = at(after, "status.reason", ""), at(after, "status.message", "")
+    def hear(self, tracked: Tracked, who: str, at_s: float) -> None:
+        """A pod that ran on until now has failed, is being deleted, or is gone at once."""
+        if tracked.phase == "Failed":
+            reason, why = at(tracked.pod, "status.reason", ""), at(tracked.pod, "status.message", "")
             self._add(tracked, at_s, "evicted" if reason == "Evicted" else "failed", "its node", why or reason)
-        elif after is not None and not is_deleting(after):
-            return
         elif who in OWN:
             if tracked.owner is not None:
                 self.replaced[tracked.owner.name] += 1

@@ -26,7 +26,8 @@ class Fingerprint:
         if before is None or after is None or not before.keys() <= after.keys():
             self._heard.append((change.revision, *change.key, after, None))
         else:
-            differs = {field: value for field, value in after.items() if before.get(field) != value}
+            differs = {field: value for field, value in after.items()
+                       if (was := before.get(field)) is not value and was != value}
             self._heard.append((change.revision, *change.key, None, differs))
         if len(self._heard) >= TOGETHER:
             self._take_in()

@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
-from ..api.objects import Key, Obj, annotations_of, at, controller_of, is_deleting, is_true, labels_of, uid_of
+from ..api.objects import Key, Obj, annotations_of, at, condition, controller_of, is_true, labels_of, uid_of
 from ..api.placement import pinned_node
 from ..control.plan import Tell
 from ..control.revisions import RESOURCE as REVISIONS
@@ -30,8 +30,8 @@ from ..why.workload import stuck_why
 from .availability import Availability
 from .budgets import RESOURCE as BUDGETS
 from .budgets import Budgets
-from .drawing import Drawing
-from .endings import OVER, Endings
+from .drawing import STEPS, Drawing
+from .endings import PREEMPTED, Endings
 from .fingerprint import Fingerprint
 from .outcome import Cost, Outcome, WithoutDaemon, WorkloadOutcome
 from .progress import Progress
@@ -48,13 +48,14 @@ class Measure:
     def __init__(self, world: World, *, draws: bool = False):
         self._world, self._now = world, world.clock.now
         self.nodes: dict[str, Obj] = {}
+        self._down: set[str] = set()  # nodes that are not ready; only asked, never iterated
         self.workloads: dict[str, Workload] = {}  # by uid
         self.pods: dict[Key, Tracked] = {}
         self.progress = Progress()
         self._owner_of_set: dict[str, str] = {}  # ReplicaSet uid -> Deployment uid
         self._draws = draws
         self._availability = Availability()
-        self._drawing = Drawing(self.nodes, self.pods)
+        self._drawing = Drawing(self.nodes, self._down, self.pods)
         self._endings = Endings(self.pods, self.nodes)
         self._budgets = Budgets()
         self._fingerprint = Fingerprint()
@@ -112,22 +113,23 @@ class Measure:
     # ---- hearing
 
     def _hear(self, changes: Sequence[Change]) -> None:
-        now, who = self._now(), self._world.writers.who
-        for change in changes:
-            resource = change.key.resource
-            self._fingerprint.hear(change)
-            self._availability.mature(now)
-            if self._started is not None:
+        now = self._now()
+        self._availability.mature(now)
+        if self._started is not None:
+            self.progress.moved_at = now
+            who = self._world.writers.who
+            for change in changes:
+                self._fingerprint.hear(change)
                 self._writes_by[who] += 1
-                self._writes_of[resource] += 1
-                self.progress.moved_at = now
-                if resource == "pods":
-                    self._endings.hear(change, who, now - self._started)
+                self._writes_of[change.key.resource] += 1
+        for change in changes:
             self._take(change, now)
 
     def _told(self, tell: Tell) -> None:
-        self._endings.told(tell)
-        self._drawing.told(tell, self._now())
+        if tell.reason in STEPS:
+            self._drawing.told(tell, self._now())
+        elif tell.reason == PREEMPTED:
+            self._endings.told(tell)
 
     def _take(self, change: Change, now: float) -> None:
         key, new = change.key, change.value
@@ -151,6 +153,8 @@ class Measure:
         key, pod = change.key, change.value
         tracked = self.pods.get(key)
         if tracked is not None and (pod is None or uid_of(pod) != tracked.uid):
+            if not tracked.has_ended:
+                self._ended(tracked, now)
             self._leave(tracked, now)
             tracked = None
         if pod is None:
@@ -158,15 +162,24 @@ class Measure:
         is_new = tracked is None
         if tracked is None:
             tracked = self.pods[key] = Tracked(key, pod)
-        before, tracked.pod = tracked.pod, pod
+            reads_otherwise = True
+        else:
+            before, was_going, had_ended = tracked.pod, tracked.is_going, tracked.has_ended
+            tracked.read(pod)
+            reads_otherwise = was_going != tracked.is_going or before.get("status") != pod.get("status")
+            if not had_ended and (tracked.is_going or tracked.phase == "Failed"):
+                self._ended(tracked, now)
         if is_new or not change.is_of_status:
             self._place(tracked, pod, now)
         if tracked.owner is not None:
             self._availability.of(tracked, now)
-        going = is_deleting(pod)
-        self.progress.settle(tracked, not going and (is_true(pod, "Ready") or at(pod, "status.phase") in OVER), now)
-        if is_new or before.get("status") != pod.get("status") or is_deleting(before) != going:
+        self.progress.settle(tracked, not tracked.is_going and (tracked.is_ready or tracked.has_ended), now)
+        if reads_otherwise:
             self._drawing.pod(tracked, now)
+
+    def _ended(self, tracked: Tracked, now: float) -> None:
+        if self._started is not None:
+            self._endings.hear(tracked, self._world.writers.who, now - self._started)
 
     def _place(self, tracked: Tracked, pod: Obj, now: float) -> None:
         node = pod["spec"].get("nodeName") or pinned_node(pod["spec"]) or ""
@@ -266,6 +279,10 @@ class Measure:
             self.nodes.pop(name, None)
         else:
             self.nodes[name] = node
+        if node is not None and condition(node, "Ready") is not None and not is_true(node, "Ready"):
+            self._down.add(name)
+        else:
+            self._down.discard(name)
         if was is not None and node is not None and was["metadata"].get("labels") == node["metadata"].get("labels") \
                 and was["spec"].get("taints") == node["spec"].get("taints") \
                 and is_true(was, "Ready") == is_true(node, "Ready"):

@@ -1,16 +1,8 @@
-"""What each node (of a DaemonSet) or pod (of any other workload) was doing, and from when to when.
-
-    pod_state(pod, node)       one pod, in the words of the picture
-    daemon_state(node, pods)   a node: the best that a pod there does for its workload
-    Timeline                   rows of spans; a row's state is noted only where it changes
-"""
+"""What each node (of a DaemonSet) or pod (of any other workload) was doing, and from when to when: in the words of
+the picture, as rows of spans."""
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import NamedTuple
-
-from ..api.objects import Obj, condition, is_deleting, is_true
-from ..why.containers import trouble_of
 
 NOT_WANTED, NO_DAEMON, UNSCHEDULED, PULLING, STARTING = "not-wanted", "no-daemon", "unscheduled", "pulling", "starting"
 NOT_READY, READY_OLD, READY_NEW, STOPPING = "not-ready", "ready-old", "ready-new", "stopping"
@@ -22,52 +14,6 @@ STATES = {
     PULLING: "pulling", UNSCHEDULED: "not scheduled", STOPPING: "stopping", NO_DAEMON: "no daemon",
     FAILING: "failing", NODE_DOWN: "node down", ENDED: "ended", NOT_WANTED: "none wanted",
 }
-
-
-class Seen(NamedTuple):
-    """A pod, as far as its state depends on it."""
-
-    pod: Obj
-    is_current: bool  # of today's template
-    step: str  # PULLING or STARTING: what its node is doing; "" before that
-
-
-def pod_state(seen: Seen, node: Obj | None = None) -> str:
-    """Of a node that is down nobody knows what its pod does."""
-    pod, status = seen.pod, seen.pod.get("status") or {}
-    if is_deleting(pod):
-        return STOPPING
-    phase = status.get("phase")
-    if phase == "Failed":
-        return FAILING
-    if phase == "Succeeded":
-        return ENDED
-    if _is_down(node):
-        return NODE_DOWN
-    if is_true(pod, "Ready"):
-        return READY_NEW if seen.is_current else READY_OLD
-    if not pod["spec"].get("nodeName"):
-        return UNSCHEDULED
-    if trouble_of(pod):
-        return FAILING
-    if phase == "Running":
-        return NOT_READY
-    return seen.step or STARTING
-
-
-_BEST = {state: place for place, state in enumerate(
-    (READY_NEW, READY_OLD, NOT_READY, FAILING, STARTING, PULLING, UNSCHEDULED, ENDED, STOPPING))}
-
-
-def daemon_state(node: Obj | None, wanted: bool, pods: Iterable[Seen]) -> str:
-    if _is_down(node):
-        return NODE_DOWN
-    best = min((pod_state(one) for one in pods), key=_BEST.__getitem__, default="")
-    return best or (NO_DAEMON if wanted else NOT_WANTED)
-
-
-def _is_down(node: Obj | None) -> bool:
-    return node is not None and condition(node, "Ready") is not None and not is_true(node, "Ready")
 
 
 class Span(NamedTuple):

@@ -1,30 +1,37 @@
 """What is kept of each pod and workload while a rehearsal is measured."""
 from __future__ import annotations
 
-from ..api.objects import Key, Obj, uid_of
+from ..api.objects import Key, Obj, is_deleting, is_true, uid_of
 from ..controllers.readiness import NEVER
 from ..why import rollouts
 from ..why.rollouts import DAEMONSETS, SHORT, Standing
-from .timeline import Seen, Timeline
+from .timeline import Timeline
+
+OVER = ("Succeeded", "Failed")
 
 
 class Tracked:
-    """A pod."""
+    """A pod, and what of it is asked time and again: read once for each change."""
 
-    __slots__ = ("key", "uid", "pod", "owner", "node", "step", "is_current", "available_from", "is_settled", "ended")
+    __slots__ = ("key", "uid", "pod", "is_going", "is_ready", "phase", "has_ended",
+                 "owner", "node", "step", "is_current", "available_from", "is_settled")
 
     def __init__(self, key: Key, pod: Obj):
-        self.key, self.uid, self.pod = key, uid_of(pod), pod
+        self.key, self.uid = key, uid_of(pod)
+        self.read(pod)
         self.owner: Workload | None = None
         self.node = ""
-        self.step = ""
-        self.is_current = False
+        self.step = ""  # what its node is doing for it: PULLING or STARTING; "" before that
+        self.is_current = False  # of today's template
         self.available_from = NEVER
         self.is_settled = True
-        self.ended = False  # somebody has ended it, and that was told
 
-    def seen(self) -> Seen:
-        return Seen(self.pod, self.is_current, self.step)
+    def read(self, pod: Obj) -> None:
+        self.pod = pod
+        self.is_going = is_deleting(pod)
+        self.is_ready = is_true(pod, "Ready")
+        self.phase: str | None = (pod.get("status") or {}).get("phase")
+        self.has_ended = self.is_going or self.phase in OVER
 
 
 class Workload:
