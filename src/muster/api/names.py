@@ -32,6 +32,7 @@ _LABEL_VALUE = f"({_QUALIFIED})?"
 _CONFIG_KEY = "[-._a-zA-Z0-9]+"
 _HTTP_HEADER = "[-A-Za-z0-9]+"
 _PERCENT = "[0-9]+%"
+_OCTET = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 
 _is_dns_label = re.compile(_DNS_LABEL).fullmatch
 _is_dns_subdomain = re.compile(_DNS_SUBDOMAIN).fullmatch
@@ -40,6 +41,7 @@ _is_qualified = re.compile(_QUALIFIED).fullmatch
 _is_config_key = re.compile(_CONFIG_KEY).fullmatch
 _is_http_header = re.compile(_HTTP_HEADER).fullmatch
 _is_percent = re.compile(_PERCENT).fullmatch
+_is_ip_v4 = re.compile(rf"{_OCTET}(\.{_OCTET}){{3}}").fullmatch
 _is_port_name_text = re.compile("[-a-z0-9]+").fullmatch
 _is_relaxed_env_text = re.compile("[ -<>-~]+").fullmatch  # printable ASCII without "="
 
@@ -209,6 +211,8 @@ def is_percent(value: str) -> Complaints:
 
 @lru_cache(maxsize=16384)
 def is_ip(value: str) -> Complaints:
+    if _is_ip_v4(value):  # most are: a tenth of what parsing one takes
+        return FINE
     try:
         ipaddress.ip_address(value)
     except ValueError:
@@ -228,6 +232,7 @@ def is_cidr(value: str) -> Complaints:
     return FINE
 
 
+@lru_cache(maxsize=64)
 def as_prefix(check: Callable[[str], Complaints]) -> Callable[[str], Complaints]:
     """The check for a generateName: what will be appended may end it, so a last hyphen is fine."""
 

@@ -53,12 +53,13 @@ def without_(obj: Obj, path: str | tuple[str, ...]) -> Obj:
 def at(obj: Obj, path: str, default: Any = None) -> Any:
     """`at(pod, "spec.securityContext.runAsUser")`: the value there, or `default` where any step is missing."""
     found: Any = obj
-    for step in path.split("."):
-        if not isinstance(found, dict):  # what is read from JSON is; asking for any Mapping takes four times as long
-            return default
-        found = found.get(step)
-        if found is None:
-            return default
+    try:
+        for step in path.split("."):
+            found = found.get(step)
+            if found is None:
+                return default
+    except AttributeError:  # a text or a list stands where an object was expected
+        return default
     return found
 
 

@@ -105,14 +105,14 @@ class Ledger:
     def __init__(self, objects: ObjectsOf, known: Collection[str]):
         self._objects = objects
         self._known = frozenset(known) - quota_usage.NEVER_COUNTED
-        self._accounts: dict[str, dict[str, Account]] = {}
+        self.accounts: dict[str, dict[str, Account]] = {}  # of the namespaces that have a quota
 
     def of(self, namespace: str) -> Mapping[str, Account]:
-        return self._accounts.get(namespace, {})
+        return self.accounts.get(namespace, {})
 
     def open(self, key: Key, quota: Obj) -> None:
         """Counts from the beginning, over everything that is there now."""
-        accounts = self._accounts.setdefault(key.namespace, {})
+        accounts = self.accounts.setdefault(key.namespace, {})
         account = accounts.get(key.name)
         if account is None or account.uid != uid_of(quota):
             account = accounts[key.name] = Account(quota, self._known)
@@ -123,10 +123,10 @@ class Ledger:
                 account.count(place, Version(resource, None), Version(resource, obj))
 
     def close(self, key: Key) -> None:
-        accounts = self._accounts.get(key.namespace, {})
+        accounts = self.accounts.get(key.namespace, {})
         accounts.pop(key.name, None)
         if not accounts:
-            self._accounts.pop(key.namespace, None)
+            self.accounts.pop(key.namespace, None)
 
     def hear(self, changes: Iterable[tuple[Key, Obj | None, Obj | None]]) -> None:
         """Changes (key, before, after) that the objects already show, all of them."""

@@ -10,7 +10,7 @@ time of its landing (addresses, ports, a part of a quota) is let go when it ends
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from typing import TypeVar
 
 from ..api.causes import Cause
@@ -236,13 +236,14 @@ class Overtaken(Exception):
 
 async def until_it_lands(write: Callable[[], Awaitable[T]]) -> T:
     """`write` looks, decides and commits: all of it again where another write came between."""
-    for left in reversed(range(TRIES)):
+    left = TRIES
+    while True:
         try:
             return await write()
         except Overtaken as overtaken:
+            left -= 1
             if not left:
                 raise overtaken.conflict from None
-    raise AssertionError("unreachable: the last try returns or raises")
 
 
 def _update(kind: Kind, new: Obj, old: Obj, options: WriteOptions, plain: Subresource | None) -> Attempt:
@@ -258,9 +259,9 @@ def _taken(kind: Kind, name: str, there: Snapshot | None) -> ApiError:
     return AlreadyExists(f"object is being deleted: {error.message}", details=error.details)
 
 
-def raise_if(kind: Kind, name: str, causes: Iterable[Cause]) -> None:
-    if wrong := list(dict.fromkeys(causes)):
-        raise invalid(kind.name, kind.group, name, wrong)
+def raise_if(kind: Kind, name: str, wrong: Sequence[Cause]) -> None:
+    if wrong:
+        raise invalid(kind.name, kind.group, name, list(dict.fromkeys(wrong)))
 
 
 def _wrong_with(kind: Kind, plain: Subresource, new: Obj, old: Obj) -> list[Cause]:

@@ -19,8 +19,8 @@ GENERATE_TRIES = 8  # how many names are tried before a creation with generateNa
 LONGEST_GENERATED = 63  # as a DNS label; the prefix is cut to leave room for the suffix
 SUFFIX_LENGTH = 5
 
-_SERVERS_OWN = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds",
-                "selfLink", "managedFields", "resourceVersion")
+_SERVERS_OWN = frozenset(("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds",
+                          "selfLink", "managedFields", "resourceVersion"))
 _LISTS = ("finalizers", "ownerReferences")
 _KEPT_ALWAYS = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds",
                 "resourceVersion")

@@ -90,8 +90,9 @@ class Quotas:
                 # Whatever else is under way for this object expected it otherwise, and will fail.
                 for charge in self._held.pop(change.key, ()):
                     _let_go(charge)
+        limited = self._ledger.accounts
         counted = [(change.key, change.previous, change.value) for change in changes
-                   if change.key.resource == RESOURCE or self._ledger.of(change.key.namespace)]
+                   if change.key.namespace in limited or change.key.resource == RESOURCE]
         if counted:
             self._ledger.hear(counted)
 

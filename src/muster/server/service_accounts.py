@@ -56,9 +56,9 @@ def account_awaited(attempt: Attempt, look: Look) -> bool:
         return False
     spec = attempt.obj.get("spec") or {}
     name = spec.get("serviceAccountName") or spec.get("serviceAccount") or DEFAULT_ACCOUNT
-    return (name == DEFAULT_ACCOUNT and MIRROR not in annotations_of(attempt.obj)
-            and look.get(Key("namespaces", "", attempt.namespace)) is not None
-            and look.get(Key(RESOURCE, attempt.namespace, name)) is None)
+    return (name == DEFAULT_ACCOUNT and look.get(Key(RESOURCE, attempt.namespace, name)) is None
+            and MIRROR not in annotations_of(attempt.obj)
+            and look.get(Key("namespaces", "", attempt.namespace)) is not None)
 
 
 def _wants_token(spec: Obj, account: Obj) -> bool:

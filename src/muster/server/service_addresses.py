@@ -48,7 +48,7 @@ class ServiceAddresses:
         self._ports: Counter[int] = Counter()
         for snapshot in history.lane(RESOURCE).snapshots():
             self._count(snapshot.value, 1)
-        history.on_append(self._follow)
+        history.on_append(self._follow, RESOURCE)
 
     def assign(self, new: Obj, old: Obj | None, reservation: Reservation) -> Obj:
         """The service (as its kind prepared it: what it had is carried over) with the addresses it lacks.
@@ -68,8 +68,9 @@ class ServiceAddresses:
         return new if spec == new.get("spec") else {**new, "spec": spec}
 
     def release(self, reservation: Reservation) -> None:
-        self._ips.subtract(reservation.ips)
-        self._ports.subtract(reservation.ports)
+        if reservation.ips or reservation.ports:
+            self._ips.subtract(reservation.ips)
+            self._ports.subtract(reservation.ports)
 
     # ---- addresses
 
@@ -151,11 +152,10 @@ class ServiceAddresses:
 
     def _follow(self, changes: Sequence[Change]) -> None:
         for change in changes:
-            if change.key.resource == RESOURCE:
-                if change.before is not None:
-                    self._count(change.before.value, -1)
-                if change.after is not None:
-                    self._count(change.after.value, 1)
+            if change.previous is not None:
+                self._count(change.previous, -1)
+            if change.value is not None:
+                self._count(change.value, 1)
 
     def _count(self, service: Obj, by: int) -> None:
         spec = service.get("spec") or {}

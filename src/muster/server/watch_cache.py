@@ -215,8 +215,11 @@ class WatchCache:
             channel.ring()
 
     def _follow_pod(self, change: Change, rung: dict[int, Channel]) -> None:
-        before = _node_of(change.before.value) if change.before is not None else None
-        after = _node_of(change.after.value) if change.after is not None else None
+        old, new = change.previous, change.value
+        if not self._narrow and old is not None and new is not None and old.get("spec") is new.get("spec"):
+            return  # most changes of pods are of their status
+        before = _node_of(old) if old is not None else None
+        after = _node_of(new) if new is not None else None
         if before != after:
             self._place_pod(change.key[1:], before, after)
         if self._narrow:

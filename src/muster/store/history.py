@@ -258,7 +258,7 @@ class History:
         self.floor = 0  # lanes made from now on start here: nothing older is known
         self._keep = keep
         self._lanes: dict[str, Lane] = {}
-        self._listeners: list[Callable[[Sequence[Change]], Any]] = []
+        self._listeners: list[tuple[str, Callable[[Sequence[Change]], Any]]] = []  # with the resource each wants
 
     def lane(self, resource: str) -> Lane:
         if resource not in self._lanes:
@@ -268,9 +268,10 @@ class History:
     def lanes(self) -> list[Lane]:
         return list(self._lanes.values())
 
-    def on_append(self, listener: Callable[[Sequence[Change]], Any]) -> None:
-        """Calls `listener(changes)` with every batch, once it is visible, before anyone else can run."""
-        self._listeners.append(listener)
+    def on_append(self, listener: Callable[[Sequence[Change]], Any], resource: str = "") -> None:
+        """Calls `listener(changes)` with every batch (of one resource only, where it is named), once it is visible,
+        before anyone else can run."""
+        self._listeners.append((resource, listener))
 
     def append(self, changes: Sequence[Change]) -> None:
         touched: dict[str, Lane] = {}
@@ -282,8 +283,11 @@ class History:
             lane.append(change)
         for lane in touched.values():
             lane.wake()  # followers run later; a listener that fails must not leave them asleep
-        for listener in self._listeners:
-            listener(changes)
+        for wanted, listener in self._listeners:
+            if not wanted:
+                listener(changes)
+            elif wanted in touched:
+                listener([change for change in changes if change.key.resource == wanted])
 
     def restore(self, revision: int, floor: int, lanes: Mapping[str, Restored]) -> None:
         """Fills an empty history: for every resource what is there now, and its changes after `floor`."""

@@ -131,4 +131,8 @@ class Kind:
         return Key(self.stored_resource, namespace if self.namespaced else "", name)
 
     def subresource(self, name: str) -> Subresource | None:
-        return next((one for one in self.subresources if one.name == name), None)
+        return self._subresources.get(name)
+
+    @cached_property
+    def _subresources(self) -> Mapping[str, Subresource]:
+        return {one.name: one for one in self.subresources}

@@ -31,8 +31,8 @@ def validate_metadata(obj: Obj, *, namespaced: bool, name: NameCheck = names.is_
     """What a create must keep; `name` is the kind's rule for names."""
     metadata = obj.get("metadata") or {}
     wrong: list[Cause] = []
-    if prefix := metadata.get("generateName"):
-        wrong += complain("metadata.generateName", prefix, names.as_prefix(name)(prefix))
+    if (prefix := metadata.get("generateName")) and (complaints := names.as_prefix(name)(prefix)):
+        wrong += complain("metadata.generateName", prefix, complaints)
     if given := metadata.get("name"):
         if complaints := name(given):
             wrong += complain("metadata.name", given, complaints)

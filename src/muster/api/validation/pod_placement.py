@@ -9,6 +9,7 @@ from __future__ import annotations
 from .. import names
 from ..causes import Cause, duplicate, forbidden, invalid, not_supported, required
 from ..objects import Obj
+from ..remembered import Proven
 from .metadata import NOT_A_SELECTOR_OPERATOR, complain, validate_label_name, validate_label_selector
 
 TAINT_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
@@ -127,6 +128,9 @@ def _pod_affinity_term(term: Obj, path: str, wrong: list[Cause]) -> None:
 
 
 def validate_tolerations(tolerations: list[Obj], path: str, wrong: list[Cause]) -> None:
+    if _tolerable.holds((tolerations,)):  # those of a template come again with each of its pods
+        return
+    before = len(wrong)
     for index, one in enumerate(tolerations):
         at = f"{path}[{index}]"
         key, operator = one.get("key") or "", one.get("operator") or ""
@@ -148,6 +152,11 @@ def validate_tolerations(tolerations: list[Obj], path: str, wrong: list[Cause]) 
             wrong.append(invalid(f"{at}.operator", value, "value must be empty when `operator` is 'Exists'"))
         if effect and effect not in TAINT_EFFECTS:
             wrong.append(not_supported(f"{at}.effect", effect, TAINT_EFFECTS))
+    if len(wrong) == before:
+        _tolerable.add((tolerations,))
+
+
+_tolerable = Proven()
 
 
 def validate_topology_spread(constraints: list[Obj], path: str, wrong: list[Cause]) -> None:
