@@ -22,14 +22,16 @@ def complaints(pod):
 
 
 def test_a_part_holds_alone_with_the_others_that_it_was_proven_with():
-    proven, one, other = Proven(keep=2), [1], [1]
-    proven.add((one, other), "a")
-    assert proven.holds((one, other), "a")
-    assert not proven.holds((one, one), "a") and not proven.holds((other, one), "a")
-    assert not proven.holds((one, other), "b"), "another reason"
-    proven.add((one,))
-    proven.add((other,))
-    assert not proven.holds((one, other), "a"), "the oldest is forgotten"
+    proven, one, other, reason = Proven(keep=2), [1], [1], "a"
+    proven.add(one, other, reason)
+    assert proven.holds(one, other, reason)
+    assert not proven.holds(one, one, reason) and not proven.holds(other, one, reason)
+    assert not proven.holds(one, other, "b"), "another reason"
+    assert not proven.holds(one), "never alone"
+    proven.add(one)
+    proven.add(other)
+    assert proven.holds(one) and proven.holds(other)
+    assert not proven.holds(one, other, reason), "the oldest is forgotten"
 
 
 def test_what_was_worked_out_for_an_object_is_not_taken_for_an_equal_one():

@@ -9,7 +9,7 @@ alive as long as its entry, so that no other object can take its identity.
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
@@ -34,16 +34,16 @@ class Remembered(Generic[T]):
 
 
 class Proven:
-    """Parts that were found to be right, together and for a reason that is told by `facts`."""
+    """Parts that were found to be right, one alone or several together."""
 
     def __init__(self, keep: int = 512):
         self._keep = keep
-        self._known: dict[Hashable, tuple[Any, ...]] = {}
+        self._known: dict[int | tuple[int, ...], tuple[Any, ...]] = {}
 
-    def holds(self, parts: tuple[Any, ...], facts: Hashable = None) -> bool:
-        return (*map(id, parts), facts) in self._known
+    def holds(self, part: Any, *more: Any) -> bool:
+        return ((id(part), *map(id, more)) if more else id(part)) in self._known
 
-    def add(self, parts: tuple[Any, ...], facts: Hashable = None) -> None:
+    def add(self, part: Any, *more: Any) -> None:
         if len(self._known) >= self._keep:
             del self._known[next(iter(self._known))]
-        self._known[*map(id, parts), facts] = parts
+        self._known[(id(part), *map(id, more)) if more else id(part)] = (part, *more)

@@ -295,7 +295,7 @@ def _list(item: Reader, wanted: str, zero: Any) -> Reader:
     def read(value: Any, path: Path, unknown: Unknown) -> Any:
         if value.__class__ is not list:
             raise WrongType(value, wanted, f"cannot restore slice from {_go_kind(value)}")
-        if clean.holds((value,)):
+        if item is not _STRING and clean.holds(value):
             return value
         result, before = None, len(unknown)
         for index, inner in enumerate(value):
@@ -307,7 +307,7 @@ def _list(item: Reader, wanted: str, zero: Any) -> Reader:
         if result is not None:
             return result
         if len(unknown) == before and value and value[0].__class__ is dict:
-            clean.add((value,))
+            clean.add(value)
         return value
     return read
 

@@ -88,14 +88,17 @@ def check_options(options: DeleteOptions) -> None:
 def check_preconditions(kind: Kind, obj: Obj, options: DeleteOptions) -> None:
     """Raises Conflict when the caller meant another object, or another state of it."""
     metadata = obj["metadata"]
-    spoken = f"{kind.name}.{kind.group}" if kind.group else kind.name
     if options.uid is not None and options.uid != metadata["uid"]:
-        raise conflict(spoken, metadata["name"], f"the UID in the precondition ({options.uid}) does not match the UID "
+        raise conflict(_spoken(kind), metadata["name"], f"the UID in the precondition ({options.uid}) does not match the UID "
                        f"in record ({metadata['uid']}). The object might have been deleted and then recreated")
     if options.resource_version is not None and options.resource_version != metadata["resourceVersion"]:
-        raise conflict(spoken, metadata["name"], f"the ResourceVersion in the precondition "
+        raise conflict(_spoken(kind), metadata["name"], f"the ResourceVersion in the precondition "
                        f"({options.resource_version}) does not match the ResourceVersion in record "
                        f"({metadata['resourceVersion']}). The object might have been modified")
+
+
+def _spoken(kind: Kind) -> str:
+    return f"{kind.name}.{kind.group}" if kind.group else kind.name
 
 
 def wanted_finalizers(kind: Kind, obj: Obj, options: DeleteOptions) -> list[str]:

@@ -223,21 +223,18 @@ class Lane:
     async def follow(self, after: int) -> AsyncIterator[Sequence[Change]]:
         """Every change after `after`, in batches, for ever.  Raises Gone when the reader fell too far behind."""
         while True:
-            if batch := self.since(after, BATCH):
-                after = batch[-1].revision
-                yield batch
-            else:
-                await self._more()
-
-    async def _more(self) -> None:
-        more = asyncio.get_running_loop().create_future()
-        self._followers.append(more)
-        try:
-            await more
-        except asyncio.CancelledError:
-            if more in self._followers:
-                self._followers.remove(more)
-            raise
+            while after >= self.revision:
+                more = asyncio.get_running_loop().create_future()
+                self._followers.append(more)
+                try:
+                    await more
+                except asyncio.CancelledError:
+                    if more in self._followers:
+                        self._followers.remove(more)
+                    raise
+            batch = self.since(after, BATCH)
+            after = batch[-1].revision
+            yield batch
 
     def _index_after(self, revision: int) -> int:
         kept = self._kept

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..objects import Obj, at
+from ..remembered import Remembered
 
 RENAMED_LABELS = {
     "beta.kubernetes.io/arch": 'deprecated since v1.14; use "kubernetes.io/arch" instead',
@@ -66,8 +67,8 @@ def _about(spec: Obj, annotations: Obj, path: str, annotations_path: str) -> Ite
         if volume.get("gitRepo") is not None:
             yield f"{path}.volumes[{index}].gitRepo: deprecated in v1.11"
     for field in ("initContainers", "containers"):
-        for index, container in enumerate(spec.get(field) or ()):
-            yield from _about_container(container, f"{path}.{field}[{index}]")
+        if containers := spec.get(field):
+            yield from (f"{path}.{field}{said}" for said in _about_containers(containers))
     yield from _about_ports(spec, path)
     if spec.get("terminationGracePeriodSeconds", 0) < 0:
         yield (f"{path}.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be "
@@ -83,6 +84,11 @@ def _about_affinity(affinity: Obj, path: str) -> Iterator[str]:
         for index, one in enumerate(term.get("matchExpressions") or ()):
             if (key := one.get("key")) in RENAMED_LABELS:
                 yield f"{path}.{where}.matchExpressions[{index}].key: {key} is {RENAMED_LABELS[key]}"
+
+
+# The containers of a template come again with each of its pods.
+_about_containers: Remembered[list[str]] = Remembered(lambda containers: [
+    said for index, container in enumerate(containers) for said in _about_container(container, f"[{index}]")])
 
 
 def _about_container(container: Obj, path: str) -> Iterator[str]:

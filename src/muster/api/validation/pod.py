@@ -108,9 +108,9 @@ def _parts(spec: Obj, path: str, grace: int | None, pod_name: str, in_pod: bool,
     lists that were found to be right stay so, but where a claim takes its name from the pod."""
     volumes, claims = spec.get("volumes"), spec.get("resourceClaims")
     main, first, late = spec.get("containers"), spec.get("initContainers"), spec.get("ephemeralContainers")
-    parts = volumes, claims, main, first, late  # as they are: an empty list made here would be another each time
-    facts = grace, spec.get("restartPolicy"), spec.get("hostUsers"), in_pod
-    if _right.holds(parts, facts):
+    # As they are: an empty list made here would be another each time.
+    parts = volumes, claims, main, first, late, grace, spec.get("restartPolicy"), spec.get("hostUsers"), in_pod
+    if _right.holds(*parts):
         return
     before = len(wrong)
     found = validate_volumes(volumes, f"{path}.volumes", pod_name, wrong) if volumes else {}
@@ -124,7 +124,7 @@ def _parts(spec: Obj, path: str, grace: int | None, pod_name: str, in_pod: bool,
         others = [*(main or ()), *(first or ())]
         validate_ephemeral_containers(late, others, around, f"{path}.ephemeralContainers", wrong)
     if len(wrong) == before and not any(volume.get("ephemeral") for volume in volumes or ()):
-        _right.add(parts, facts)
+        _right.add(*parts)
 
 
 _right = Proven()

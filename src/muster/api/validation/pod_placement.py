@@ -128,7 +128,7 @@ def _pod_affinity_term(term: Obj, path: str, wrong: list[Cause]) -> None:
 
 
 def validate_tolerations(tolerations: list[Obj], path: str, wrong: list[Cause]) -> None:
-    if _tolerable.holds((tolerations,)):  # those of a template come again with each of its pods
+    if _tolerable.holds(tolerations):  # those of a template come again with each of its pods
         return
     before = len(wrong)
     for index, one in enumerate(tolerations):
@@ -153,7 +153,7 @@ def validate_tolerations(tolerations: list[Obj], path: str, wrong: list[Cause]) 
         if effect and effect not in TAINT_EFFECTS:
             wrong.append(not_supported(f"{at}.effect", effect, TAINT_EFFECTS))
     if len(wrong) == before:
-        _tolerable.add((tolerations,))
+        _tolerable.add(tolerations)
 
 
 _tolerable = Proven()
