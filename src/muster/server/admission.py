@@ -141,8 +141,8 @@ def _priority_of_new(attempt: Attempt, spec: Obj, look: Look) -> Obj:
 
 def _default_priority(look: Look) -> Obj | None:
     """The lowest of those that say they are the default (there is one, but for a race)."""
-    return min((one for one in look.list(_PRIORITIES) if one.get("globalDefault")),
-               key=lambda one: one["value"], default=None)
+    defaults = [one for one in look.list(_PRIORITIES) if one.get("globalDefault")]
+    return min(defaults, key=lambda one: one["value"]) if defaults else None
 
 
 def _only_one_default(attempt: Attempt, look: Look) -> Obj:

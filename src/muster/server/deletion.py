@@ -14,6 +14,7 @@ https://kubernetes.io/docs/concepts/architecture/garbage-collection/
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..api.causes import Cause, not_supported
 from ..api.causes import invalid as invalid_value
@@ -35,8 +36,7 @@ class Wait:
     pass
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(NamedTuple):
     obj: Obj
     ends: bool = False
 
@@ -89,8 +89,9 @@ def check_preconditions(kind: Kind, obj: Obj, options: DeleteOptions) -> None:
     """Raises Conflict when the caller meant another object, or another state of it."""
     metadata = obj["metadata"]
     if options.uid is not None and options.uid != metadata["uid"]:
-        raise conflict(_spoken(kind), metadata["name"], f"the UID in the precondition ({options.uid}) does not match the UID "
-                       f"in record ({metadata['uid']}). The object might have been deleted and then recreated")
+        raise conflict(_spoken(kind), metadata["name"],
+                       f"the UID in the precondition ({options.uid}) does not match the UID in record "
+                       f"({metadata['uid']}). The object might have been deleted and then recreated")
     if options.resource_version is not None and options.resource_version != metadata["resourceVersion"]:
         raise conflict(_spoken(kind), metadata["name"], f"the ResourceVersion in the precondition "
                        f"({options.resource_version}) does not match the ResourceVersion in record "

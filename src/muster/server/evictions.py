@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -124,7 +123,7 @@ class Evictions:
         if not options.dry_run:
             marked = await until_it_lands(mark)
             if options.resource_version:
-                options = replace(options, resource_version=marked.value["metadata"]["resourceVersion"])
+                options = options._replace(resource_version=marked.value["metadata"]["resourceVersion"])
         return await self._delete(kind, key.namespace, key.name, options, user)
 
 
@@ -134,7 +133,7 @@ class _SeveralBudgets(ApiError):
 
 def _pinned(asked: DeleteOptions, pod: Snapshot) -> DeleteOptions:
     """Only while the pod is as it was looked at: it may have become ready since."""
-    return asked if asked.resource_version else replace(asked, resource_version=str(pod.revision))
+    return asked if asked.resource_version else asked._replace(resource_version=str(pod.revision))
 
 
 # ------------------------------------------------------------------ about the pod

@@ -30,8 +30,7 @@ class PatchBody:
     body: Any  # a list of operations for "json", else an object
 
 
-@dataclass(frozen=True, slots=True)
-class DeleteOptions:
+class DeleteOptions(NamedTuple):
     grace_period_s: int | None = None  # None: did not say
     propagation: str | None = None  # "Orphan" | "Background" | "Foreground"
     orphan_dependents: bool | None = None  # how it was said before propagationPolicy
