@@ -34,6 +34,7 @@ from .controllers import (
     endpoint_slice_mirroring,
     endpoint_slices,
     endpoints,
+    ephemeral_volumes,
     event_expiry,
     job,
     job_orphans,
@@ -111,6 +112,7 @@ class Cluster:
         yield replica_set.replication_controller
         yield stateful_set.controller
         yield volume_binding.controller
+        yield ephemeral_volumes.controller
         yield from volume_expansion.resizers
         yield volume_expansion.announcer
         yield volume_node_expansion.controller

@@ -3,7 +3,7 @@ import json
 import time
 
 import pytest
-from real_nodes import Nodes, Space, pod, shell
+from real_nodes import WAITS, Nodes, Space, pod, shell, until
 
 HTTP = "exec httpd -f -p 0.0.0.0:8080 -h /tmp"
 NODE = [{"name": "NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}]
@@ -137,3 +137,18 @@ def test_no_request_fails_while_servers_are_replaced(space):
 
 def pods_of(space, app):
     return json.loads(space.kubectl("get", "pods", "-l", f"app={app}", "-o", "json"))["items"]
+
+
+def test_a_volume_that_comes_and_goes_with_its_pod(space):
+    """A generic ephemeral volume: a claim of the pod's own, a folder of the node's, both gone with the pod."""
+    template = {"spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}
+    space.apply(pod("cache", shell(f"echo kept > /scratch/file; {WAITS}", volumeMounts=[{"name": "scratch", "mountPath": "/scratch"}]),
+                    volumes=[{"name": "scratch", "ephemeral": {"volumeClaimTemplate": template}}]))
+    space.ready("cache")
+    assert space.kubectl("exec", "cache", "--", "cat", "/scratch/file") == "kept\n"
+    claim, node = space.get("pvc", "cache-scratch"), space.get("pod", "cache")["spec"]["nodeName"]
+    folder = space.nodes.data_dir / "nodes" / node / "storage" / claim["spec"]["volumeName"]
+    assert (folder / "file").read_text() == "kept\n" and claim["status"]["phase"] == "Bound"
+    space.kubectl("delete", "pod", "cache")
+    space.kubectl("wait", "pvc/cache-scratch", "--for=delete", "--timeout=30s", fails=None)
+    until(lambda: not folder.exists())

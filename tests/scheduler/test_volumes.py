@@ -85,6 +85,21 @@ def test_no_node_will_do(objects, why):
     assert volume_needs(user(), Stored(*objects)).why_not == why
 
 
+OWN = [{"apiVersion": "v1", "kind": "Pod", "name": "user", "uid": "uid-user", "controller": True}]
+
+
+@pytest.mark.parametrize("objects, why", [
+    pytest.param([], 'waiting for ephemeral volume controller to create the persistentvolumeclaim "user-www"', id="not yet"),
+    pytest.param([claim("user-www", phase="Bound", volume="v")],
+                 "PVC x/user-www was not created for pod x/user (pod is not owner)", id="somebody else's"),
+    pytest.param([claim("user-www", phase="Bound", volume="v", ownerReferences=OWN), volume("v")], "", id="its own"),
+])
+def test_a_claim_that_is_made_for_the_pod(objects, why):
+    waits = pod("user", volumes=[{"name": "www", "ephemeral": {"volumeClaimTemplate": {"spec": {}}}}])
+    waits["metadata"]["uid"] = "uid-user"
+    assert volume_needs(waits, Stored(*objects)).why_not == why
+
+
 @pytest.mark.parametrize("objects, does", [
     pytest.param([claim(), class_(topologies=IN_B)], "www selects b", id="where the class allows it"),
     pytest.param([claim(), class_(NO_PROVISIONER), volume("v", on="b")], "v reserved for www", id="a local volume"),

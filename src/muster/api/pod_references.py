@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from .objects import Key, Obj, at, name_of, namespace_of
+from .objects import Key, Obj, at, namespace_of
+from .pod_claims import claim_behind
 
 CONFIG_MAPS, SECRETS, CLAIMS, ACCOUNTS = "configmaps", "secrets", "persistentvolumeclaims", "serviceaccounts"
 _LISTS = ("initContainers", "containers", "ephemeralContainers")
@@ -37,9 +38,8 @@ def _named(pod: Obj) -> Iterator[tuple[str, str]]:
 def _of_volume(pod: Obj, volume: Obj) -> Iterator[tuple[str, str]]:
     yield SECRETS, at(volume, "secret.secretName", "")
     yield CONFIG_MAPS, at(volume, "configMap.name", "")
-    yield CLAIMS, at(volume, "persistentVolumeClaim.claimName", "")
-    if volume.get("ephemeral") is not None:
-        yield CLAIMS, f"{name_of(pod)}-{volume.get('name')}"
+    if (claimed := claim_behind(pod, volume)) is not None:
+        yield CLAIMS, claimed.claim
     for source in at(volume, "projected.sources") or ():
         yield SECRETS, at(source, "secret.name", "")
         yield CONFIG_MAPS, at(source, "configMap.name", "")

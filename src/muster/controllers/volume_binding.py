@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from ..api import pod_claims
 from ..api.kinds import persistent_volume, persistent_volume_claim
 from ..api.kinds.storage_class import RESOURCE as CLASSES
 from ..api.kinds.storage_class import default_class
@@ -88,8 +89,7 @@ def wakes(change: Change, mirror: Mirror) -> Iterable[Key]:
 
 
 def claims_of(pod: Obj) -> list[Key]:
-    return [Key(CLAIMS, namespace_of(pod), volume["persistentVolumeClaim"].get("claimName", ""))
-            for volume in pod["spec"].get("volumes") or () if volume.get("persistentVolumeClaim")]
+    return [Key(CLAIMS, namespace_of(pod), one.claim) for one in pod_claims.claims_of(pod)]
 
 
 def _volumes_of(claim: Obj, mirror: Mirror) -> list[Key]:

@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 from ..api import storage
 from ..api.objects import Obj, annotations_of, at, name_of, namespace_of
+from ..api.pod_claims import Claimed, claim_behind, mismatch
 from .cri.configs import Mounted
 from .environment import ConfigError, Facts, Lookup, expanded, field_value, resource_value
 from .host_command import CommandFailed, run
@@ -81,7 +82,7 @@ async def set_up(pod: Obj, folder: Path, sources: Sources, host: HostPaths) -> N
             _on_host(volume["name"], asked, host)
         elif is_written(volume):
             refresh(pod, volume, folder, sources)
-        elif volume.get("persistentVolumeClaim") is not None:
+        elif claim_behind(pod, volume) is not None:
             source_of(pod, volume, folder, sources.lookup, host)
         else:
             kind = next((name for name in volume if name != "name"), "?")
@@ -143,16 +144,18 @@ def source_of(pod: Obj, volume: Obj, folder: Path, lookup: Lookup, host: HostPat
     """The folder on the machine, and whether it may only be read."""
     if (asked := volume.get("hostPath")) is not None:
         return host.real(asked["path"]), False
-    if (claimed := volume.get("persistentVolumeClaim")) is not None:
-        return _claimed(pod, claimed, lookup, host), bool(claimed.get("readOnly"))
+    if (claimed := claim_behind(pod, volume)) is not None:
+        return _claimed(pod, claimed, lookup, host), bool(at(volume, "persistentVolumeClaim.readOnly"))
     return place_of(folder, volume["name"]), False
 
 
-def _claimed(pod: Obj, claimed: Obj, lookup: Lookup, host: HostPaths) -> Path:
-    name = claimed["claimName"]
+def _claimed(pod: Obj, claimed: Claimed, lookup: Lookup, host: HostPaths) -> Path:
+    name = claimed.claim
     claim = lookup("persistentvolumeclaims", namespace_of(pod), name)
     if claim is None:
         raise VolumeError(f'persistentvolumeclaim "{name}" not found')
+    if claimed.is_own and (why := mismatch(pod, claim)):
+        raise VolumeError(why)
     bound = lookup("persistentvolumes", "", at(claim, "spec.volumeName", ""))
     if bound is None or at(claim, "status.phase") != "Bound":
         raise VolumeError(f'PVC {namespace_of(pod)}/{name} is not bound')

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..api.objects import Key, labels_of
+from ..api.pod_claims import claims_of
 from ..client.mirror import Mirror
 from ..control.plan import Plan
 from ..control.runtime import Controller
@@ -21,7 +22,7 @@ from .preempt import Budget, budget_of
 from .snapshot import Happened, Room, Snapshot, Waiting
 from .spreading import SERVICES, Spreading
 from .topology import INTER_POD
-from .volumes import CLAIMS, CLASSES, PLUGIN, VOLUMES, claim_names, volume_needs
+from .volumes import CLAIMS, CLASSES, PLUGIN, VOLUMES, volume_needs
 
 NODES, PODS, NAMESPACES, BUDGETS = "nodes", "pods", "namespaces", "poddisruptionbudgets.policy"
 AT_ONCE = 500  # pods considered in one look, at most
@@ -92,7 +93,7 @@ class _Memory:
         snapshot = self._snapshot
         decision = decide(Observed(
             taken, snapshot.rooms, snapshot.node_order(), snapshot.tallies, snapshot.images, self._examinations,
-            self._line.nominated, {one.key: volume_needs(one.pod, mirror) for one in taken if claim_names(one.pod)},
+            self._line.nominated, {one.key: volume_needs(one.pod, mirror) for one in taken if claims_of(one.pod)},
             list(self._budgets.values()), snapshot.lowest_priority), now)
         self._note(decision, now)
         return Plan(decision.actions, wake_at=now if self._line.is_ready else self._line.next_time(),

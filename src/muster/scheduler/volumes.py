@@ -1,6 +1,6 @@
 """What a waiting pod's claims mean for its place.
 
-    a claim that is not there, is being deleted, or should have had its volume at once    no node will do
+    a claim that is not there (yet), is being deleted, or should have had its volume at once    no node will do
     a volume with a node affinity (a local disk)    only the nodes that it can be reached from
     a claim that waits for its first consumer       a node with a volume that suits, or where one can be made
 
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from ..api.objects import Key, Obj, annotations_of, at, is_deleting, name_of, namespace_of, uid_of, with_
 from ..api.placement import matches_node_selector
+from ..api.pod_claims import claims_of, mismatch
 from ..api.quantities import parse
 from ..api.storage import SELECTED_NODE, suits
 from ..client.mirror import Mirror
@@ -98,24 +99,22 @@ class VolumeNeeds:
 NONE = VolumeNeeds()
 
 
-def claim_names(pod: Obj) -> list[str]:
-    return [volume["persistentVolumeClaim"].get("claimName", "") for volume in pod["spec"].get("volumes") or ()
-            if volume.get("persistentVolumeClaim")]
-
-
 def volume_needs(pod: Obj, mirror: Mirror) -> VolumeNeeds:
     affinities: list[Obj] = []
     unbound: list[Unbound] = []
     selected, lost = "", False
-    for name in claim_names(pod):
+    for name, is_own in claims_of(pod):
         claim = mirror.get(Key(CLAIMS, namespace_of(pod), name))
         if claim is None:
-            return VolumeNeeds(f'persistentvolumeclaim "{name}" not found')
+            return VolumeNeeds(f'persistentvolumeclaim "{name}" not found' if not is_own else
+                               f'waiting for ephemeral volume controller to create the persistentvolumeclaim "{name}"')
         if is_deleting(claim):
             return VolumeNeeds(f'persistentvolumeclaim "{name}" is being deleted')
         if at(claim, "status.phase") == "Lost":
             return VolumeNeeds(f'persistentvolumeclaim "{name}" bound to non-existent persistentvolume '
                                f'"{at(claim, "spec.volumeName", "")}"')
+        if is_own and (why := mismatch(pod, claim)):
+            return VolumeNeeds(why)
         selected = selected or annotations_of(claim).get(SELECTED_NODE, "")
         if at(claim, "status.phase") != "Bound":
             waits = _unbound(claim, mirror)

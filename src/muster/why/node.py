@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from ..api.objects import Key, Obj, at, condition, is_deleting, is_true, name_of
+from ..api.pod_claims import claims_of
 from ..api.tables import since
 from ..scheduler.barrier import barrier
 from ..scheduler.obstacle import NODE, Case
 from ..scheduler.snapshot import DEFAULT_SCHEDULER, FINISHED, waiting_of
-from ..scheduler.volumes import NONE, claim_names, volume_needs
+from ..scheduler.volumes import NONE, volume_needs
 from .answer import Answer, counted, largest_first
 from .daemonset import RESOURCE, fit_answer
 from .placing import refused
@@ -90,7 +91,7 @@ def _waiting(node: Obj, scene: Scene) -> Iterable[Answer]:
         if (asked := asked + 1) > MOST_WAITING:
             break
         about = f"pod {key.namespace}/{key.name}"
-        volumes = volume_needs(pod, scene.mirror) if claim_names(pod) else NONE
+        volumes = volume_needs(pod, scene.mirror) if claims_of(pod) else NONE
         if volumes.why_not:
             yield Answer(about, volumes.why_not, state="unschedulable")
             continue

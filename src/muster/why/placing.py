@@ -9,13 +9,14 @@ from collections.abc import Hashable, Mapping
 from dataclasses import replace
 
 from ..api.objects import Key, Obj, annotations_of, at, condition, is_deleting, name_of, namespace_of
+from ..api.pod_claims import claims_of, mismatch
 from ..api.storage import SELECTED_NODE, suits
 from ..scheduler.barrier import Barrier, barrier, likeness
 from ..scheduler.fit import Refusal
 from ..scheduler.obstacle import Case
 from ..scheduler.preempt import Preemption, best_preemption, may_preempt
 from ..scheduler.snapshot import DEFAULT_SCHEDULER, Waiting, waiting_of
-from ..scheduler.volumes import CLAIMS, CLASSES, NONE, VOLUMES, VolumeNeeds, claim_names, volume_needs
+from ..scheduler.volumes import CLAIMS, CLASSES, NONE, VOLUMES, VolumeNeeds, volume_needs
 from .answer import NAMED, Answer, names
 from .scene import Scene
 
@@ -36,7 +37,7 @@ def unplaced(about: str, pod: Obj, scene: Scene) -> Answer:
                       + (f"which says: {said}" if said else "which has said nothing about it"),
                       f'run that scheduler, or leave schedulerName out (it is then for "{DEFAULT_SCHEDULER}")',
                       state="foreign scheduler")
-    volumes = volume_needs(pod, scene.mirror) if claim_names(pod) else NONE
+    volumes = volume_needs(pod, scene.mirror) if claims_of(pod) else NONE
     if volumes.why_not:
         verdict, change = _claims(pod, scene, volumes)
         return Answer(about, f"unschedulable: {verdict}", change, state="unschedulable")
@@ -166,8 +167,12 @@ def _victims(found: Preemption) -> str:
 def _claims(pod: Obj, scene: Scene, volumes: VolumeNeeds) -> tuple[str, str]:
     """What is wrong with the claim that stands in the way, and what would help it."""
     space = namespace_of(pod)
-    for name in claim_names(pod):
+    for name, is_own in claims_of(pod):
         claim = scene.mirror.get(Key(CLAIMS, space, name))
+        if claim is None and is_own:
+            return volumes.why_not, ""
+        if claim is not None and is_own and mismatch(pod, claim):
+            return volumes.why_not, f"delete the claim {name}, or name the pod or its volume otherwise"
         if claim is None:
             return volumes.why_not, f"make the PersistentVolumeClaim {name} in namespace {space}"
         if is_deleting(claim):
