@@ -17,6 +17,7 @@ import logging
 import math
 import random
 from collections.abc import AsyncIterator, Callable
+from itertools import islice
 
 from ..api.errors import ApiError, NotFound
 from ..api.logs import LogOptions
@@ -141,13 +142,13 @@ class Fleet:
     def _look_around(self) -> int:
         looked = 0
         while self._dirty and looked < LOOKS_AT_ONCE:
-            key = next(iter(self._dirty))
-            del self._dirty[key]
-            looked += 1
-            if key.resource == "pods":
-                self._pod_changed(key)
-            else:
-                self._node_changed(key.name)
+            for key in list(islice(self._dirty, LOOKS_AT_ONCE - looked)):
+                del self._dirty[key]
+                looked += 1
+                if key.resource == "pods":
+                    self._pod_changed(key)
+                else:
+                    self._node_changed(key.name)
         return looked
 
     def _fire(self) -> int:
@@ -368,4 +369,4 @@ class Fleet:
 def _asks_otherwise(before: Obj, after: Obj) -> bool:
     """Did somebody change what the pod should do, or when it ends, while its status was being written?"""
     old, new = before["metadata"], after["metadata"]
-    return before["spec"] != after["spec"] or any(old.get(field) != new.get(field) for field in _ASKING)
+    return before["spec"] != after["spec"] or list(map(old.get, _ASKING)) != list(map(new.get, _ASKING))

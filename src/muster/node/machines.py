@@ -13,7 +13,6 @@ from ..api.objects import (
     Obj,
     annotations_of,
     controller_of,
-    is_true,
     labels_of,
     name_of,
     revision_of,
@@ -68,7 +67,9 @@ class Machine:
         self.is_silent, self.skew_s = is_failing(node), skew_s
         self.renewed_at = -math.inf  # when it last renewed its lease, by our clock
         # What it runs out of -> when it did last.  A node that was under pressure before is so for a while.
-        self.pressures = {one: now for one in CONDITIONS if is_true(node, one)}
+        told = (node.get("status") or {}).get("conditions") or ()
+        there = {one.get("type") for one in told if one.get("status") == "True"}
+        self.pressures = {one: now for one in CONDITIONS if one in there}
 
     def set_clock(self, skew_s: float) -> None:
         """What is under way takes as long as it would have; what was told before stays as it was told."""

@@ -73,12 +73,10 @@ def missing_labels(node: Obj) -> dict[str, str]:
 
 def is_registered(node: Obj, pressures: Collection[str] = ()) -> bool:
     """Does the status already say what its kubelet would say (but for the heartbeat)?"""
-    for type_, value, reason, _ in _conditions(pressures):
-        found = condition(node, type_)
-        if found is None or found.get("status") != value or found.get("reason") != reason:
-            return False
-    status = node["status"]
-    return "allocatable" in status and "addresses" in status and "machineID" in (status.get("nodeInfo") or {})
+    status = node.get("status") or {}
+    told = {(one.get("type"), one.get("status"), one.get("reason")) for one in status.get("conditions") or ()}
+    return told.issuperset((type_, value, reason) for type_, value, reason, _ in _conditions(pressures)) and (
+        "allocatable" in status and "addresses" in status and "machineID" in (status.get("nodeInfo") or {}))
 
 
 def _since(node: Obj, type_: str, value: str) -> str | None:
@@ -87,8 +85,11 @@ def _since(node: Obj, type_: str, value: str) -> str | None:
 
 
 def internal_ip(node: Obj) -> str:
-    return next((one["address"] for one in (node.get("status") or {}).get("addresses") or ()
-                 if one.get("type") == "InternalIP"), "")
+    for one in (node.get("status") or {}).get("addresses") or ():
+        if one.get("type") == "InternalIP":
+            address: str = one["address"]
+            return address
+    return ""
 
 
 def _allocatable(capacity: dict[str, str]) -> dict[str, str]:
