@@ -61,7 +61,7 @@ def plan(pod: Obj, life: Life, host: Host, now: float, means: Means) -> Next:
         _go_on(turn)
     after = turn.life()
     # The kubelet writes a pod's status between two rounds of its worker: first of all, and when a container ended.
-    held = (turn.is_busy() and not turn.something_ended and after.stops_at is None
+    held = (after.stops_at is None and not turn.something_ended and turn.is_busy()
             and "startTime" in (pod.get("status") or {}))
     return Next(after, None if held else pod_status.status_of(pod, after, host.address, now), turn.tells, turn.pulls,
                 _wake_at(turn), after.gone_at is not None and after.gone_at <= now)
@@ -109,14 +109,14 @@ def _wake_at(turn: Turn) -> float:
         return last if last > turn.now else math.inf
     if turn.verdict is not None:
         return math.inf
-    busy, is_done, wake = turn.is_busy(), True, math.inf
+    is_done, wake = True, math.inf
     for run in turn.runs:
         is_done = is_done and run.stage == DONE
-        if run.until < wake and not (busy and _needs_worker(run)):
+        if run.until < wake and not (_needs_worker(run) and turn.is_busy()):
             wake = run.until
     if is_done:
         return math.inf
-    return wake if turn.is_over() else min(wake, turn.deadline)
+    return turn.deadline if turn.deadline < wake and not turn.is_over() else wake
 
 
 def _next_due(turn: Turn) -> int | None:

@@ -21,7 +21,6 @@ NEVER_FOUND: Obj = {
 EVICTED, DISRUPTED = "Evicted", "DisruptionTarget"
 _FIELDS = {INIT: "initContainerStatuses", SIDECAR: "initContainerStatuses", APP: "containerStatuses",
            EPHEMERAL: "ephemeralContainerStatuses"}  # in the order in which a life has its parts
-_OURS = frozenset(("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"))
 
 
 @lru_cache(maxsize=4096)
@@ -129,23 +128,22 @@ def _conditions(pod: Obj, life: Life, phase: str, old: Obj, now: float) -> list[
     ready = _containers_ready(life, phase, now)
     whole = ready if ready[0] != "True" else _gates_ready(pod, known)
     conditions = [
-        _condition(known, "PodReadyToStartContainers", ("True" if life.sandbox else "False", "", ""), stamp),
-        _condition(known, "Initialized", _initialized(life, phase, now), stamp),
-        _condition(known, "Ready", whole, stamp),
-        _condition(known, "ContainersReady", ready, stamp),
-        _condition(known, "PodScheduled", ("True", "", ""), stamp),
+        _condition(known, stamp, "PodReadyToStartContainers", "True" if life.sandbox else "False"),
+        _condition(known, stamp, "Initialized", *_initialized(life, phase, now)),
+        _condition(known, stamp, "Ready", *whole),
+        _condition(known, stamp, "ContainersReady", *ready),
+        _condition(known, stamp, "PodScheduled", "True"),
     ]
-    if not known.keys() <= _OURS:
-        conditions += [one for type_, one in known.items() if type_ not in _OURS]
+    conditions.extend(known.values())  # of others
     if life.verdict is not None and life.verdict.reason == EVICTED and DISRUPTED not in known:
-        conditions.append(_condition(known, DISRUPTED, ("True", "TerminationByKubelet", life.verdict.message), stamp))
+        conditions.append(_condition(known, stamp, DISRUPTED, "True", "TerminationByKubelet", life.verdict.message))
     return conditions
 
 
-def _condition(known: dict[str, Obj], type_: str, found: tuple[str, str, str], stamp: str) -> Obj:
-    """What says the same as before stays the very same, so that a write is quick to compare."""
-    status, reason, message = found
-    old = known.get(type_)
+def _condition(known: dict[str, Obj], stamp: str, type_: str, status: str, reason: str = "", message: str = "") -> Obj:
+    """Takes it out of those that are known; what says the same as before stays the very same, so that a write is quick
+    to compare."""
+    old = known.pop(type_, None)
     if old is not None and old.get("status") == status:
         if (old.get("reason", "") == reason and old.get("message", "") == message
                 and "lastTransitionTime" in old and "lastProbeTime" in old):
@@ -187,6 +185,8 @@ def _gates_ready(pod: Obj, known: dict[str, Obj]) -> tuple[str, str, str]:
 def _initialized(life: Life, phase: str, now: float) -> tuple[str, str, str]:
     if phase == "Succeeded":
         return "True", "PodCompleted", ""
+    if life.parts[0].role == APP:  # what comes before them comes first
+        return "True", "", ""
     incomplete = [part.name for part, run in zip(life.parts, life.runs, strict=True)
                   if (part.role == INIT and not _is_complete(run))
                   or (part.role == SIDECAR and not run.is_started(now) and run.restarts == 0 and run.ended is None)]

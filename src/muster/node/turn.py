@@ -39,6 +39,9 @@ class Telling(NamedTuple):
 
 
 class Turn:
+    __slots__ = ("pod", "before", "host", "now", "means", "moment", "parts", "runs", "sandbox", "verdict", "stops_by",
+                 "stops_at", "gone_at", "something_ended", "tells", "pulls", "deadline")
+
     def __init__(self, pod: Obj, life: Life, host: Host, now: float, means: Means):
         self.pod, self.before, self.host, self.now = pod, life, host, now
         self.means = means.towards(pod, host.misfortunes, now - host.skew_s)
@@ -66,14 +69,16 @@ class Turn:
 
     def is_over(self) -> bool:
         """Has every container ended for good?"""
-        has_apps, all_done = False, True
+        has_apps = False
         for part, run in zip(self.parts, self.runs, strict=True):
             if part.role == APP:
-                has_apps, all_done = True, all_done and run.stage == DONE
+                if run.stage != DONE:
+                    return False
+                has_apps = True
             elif part.role == INIT and run.stage == DONE and not succeeded(run) \
                     and self.pod["spec"].get("restartPolicy") == "Never":
                 return True
-        return has_apps and all_done
+        return has_apps
 
     def network(self, up: bool) -> None:
         """A simulated pod's network is there when it is needed; a real one's, when that is reported."""
