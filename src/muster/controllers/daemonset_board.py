@@ -12,9 +12,9 @@ it was shown last and from the time, never from what it was shown before (tests/
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from operator import is_
+from typing import NamedTuple
 
 from sortedcontainers import SortedDict
 
@@ -29,8 +29,7 @@ from .readiness import NEVER
 Order = tuple[bool, str]  # nodes by name, those that are not there (any more) last
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(NamedTuple):
     """A place, and what was made of it."""
 
     order: Order
@@ -128,7 +127,7 @@ class Board:
                          default=NEVER)
         judged = Judged(order, counts, turn, chores if is_acting else None, settles_at)
         self._judged[node] = judged
-        self.counts = self.counts + counts
+        self.counts = self.counts.plus(counts)
         self._add(turn, 1)
         if turn.acts:
             self._turns[order] = turn
@@ -143,7 +142,7 @@ class Board:
         judged = self._judged.pop(node, None)
         if judged is None:
             return
-        self.counts = self.counts - judged.counts
+        self.counts = self.counts.minus(judged.counts)
         self._add(judged.turn, -1)
         self._turns.pop(judged.order, None)
         self._waiting.pop(judged.order, None)

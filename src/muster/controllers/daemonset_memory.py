@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import is_
 
-from ..api.objects import Key, Obj, controller_of, name_of, namespace_of, uid_of
+from ..api.objects import Key, Obj, controller_of, name_of, namespace_of, owners_of, uid_of
 from ..client.mirror import Mirror
 from ..control.revisions import Past
 from ..store.history import Change
@@ -76,6 +76,9 @@ class Memory:
     said: Obj | None = None  # its status
 
 
+NO_MEMORY = Memory()
+
+
 class Memories:
     """The memory of every set that is there, and which of its pods changed since it was last looked at."""
 
@@ -85,8 +88,8 @@ class Memories:
         self._touched: dict[str, dict[str, None]] = {}  # uid of a set -> names of pods
 
     def of(self, daemonset: Obj) -> Memory:
-        uid, memory = self._of.get(key_of(daemonset), ("", Memory()))
-        return memory if uid == uid_of(daemonset) else Memory()
+        uid, memory = self._of.get(key_of(daemonset), ("", NO_MEMORY))
+        return memory if uid == uid_of(daemonset) else NO_MEMORY
 
     def keep(self, daemonset: Obj, memory: Memory) -> None:
         key = key_of(daemonset)
@@ -103,7 +106,9 @@ class Memories:
         if change.key.resource == "nodes":
             self._nodes = None
             return
-        for pod in (change.previous, change.value):
+        old, new = change.previous, change.value
+        same = old is not None and new is not None and owners_of(old) is owners_of(new)
+        for pod in (new,) if same else (old, new):
             controller = controller_of(pod) if pod is not None else None
             if controller is not None and (touched := self._touched.get(controller["uid"])) is not None:
                 touched[change.key.name] = None

@@ -15,6 +15,7 @@ up and gives those that wait their turn, in the order of the nodes.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ..api.objects import Obj, annotations_of, at
 from ..api.remembered import Remembered
@@ -25,8 +26,7 @@ from .daemonset_pods import Daemon
 PAUSED_ANNOTATION = "muster.dev/paused"
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     max_unavailable: int
     max_surge: int
 

@@ -8,15 +8,14 @@ Numbers of zero that the Go client leaves out (up-to-date, available, unavailabl
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..api.objects import Obj
 from .daemonset_nodes import Fit
 from .daemonset_places import Place
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
+class Counts(NamedTuple):
     """Of places: those that have a pod, and how that is."""
 
     current: int = 0
@@ -25,11 +24,11 @@ class Counts:
     updated: int = 0
     up: int = 0
 
-    def __add__(self, other: Counts) -> Counts:
+    def plus(self, other: Counts) -> Counts:
         return Counts(self.current + other.current, self.misscheduled + other.misscheduled, self.ready + other.ready,
                       self.updated + other.updated, self.up + other.up)
 
-    def __sub__(self, other: Counts) -> Counts:
+    def minus(self, other: Counts) -> Counts:
         return Counts(self.current - other.current, self.misscheduled - other.misscheduled, self.ready - other.ready,
                       self.updated - other.updated, self.up - other.up)
 
