@@ -114,7 +114,6 @@ async def _settled(options: Options, recorded: Sequence[Obj], before: Sequence[M
     async with at_work(world):
         await world.create_missing(first_objects("127.0.0.1", 6443))
         measure = Measure(world)
-        measure.begin()
         for manifest in before:
             try:
                 await world.apply(manifest.value)

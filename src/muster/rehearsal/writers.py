@@ -38,19 +38,7 @@ class Writers:
         return _WHO.get()
 
     def writing(self, name: str) -> _Writing:
-        return _Writing(self, name)
-
-    def _begin(self, name: str) -> _Spell:
-        now = self._now()
-        spell = self._spells.get(name)
-        if spell is None or not spell.under_way and spell.ended < now:
-            spell = self._spells[name] = _Spell(now, now)
-        spell.under_way += 1
-        return spell
-
-    def _end(self, spell: _Spell) -> None:
-        spell.under_way -= 1
-        spell.ended = self._now()
+        return _Writing(name, self._spells, self._now)
 
     def began(self) -> float:
         """Now, where nobody writes."""
@@ -59,18 +47,24 @@ class Writers:
 
 
 class _Writing:
-    __slots__ = ("_writers", "_name", "_spell", "_before")
+    __slots__ = ("_name", "_spells", "_now", "_spell", "_before")
 
     _spell: _Spell
     _before: Token[str]
 
-    def __init__(self, writers: Writers, name: str):
-        self._writers, self._name = writers, name
+    def __init__(self, name: str, spells: dict[str, _Spell], now: Callable[[], float]):
+        self._name, self._spells, self._now = name, spells, now
 
     def __enter__(self) -> None:
-        self._spell = self._writers._begin(self._name)
-        self._before = _WHO.set(self._name)
+        now, name = self._now(), self._name
+        spell = self._spells.get(name)
+        if spell is None or not spell.under_way and spell.ended < now:
+            spell = self._spells[name] = _Spell(now, now)
+        spell.under_way += 1
+        self._spell = spell
+        self._before = _WHO.set(name)
 
     def __exit__(self, *failure: object) -> None:
         _WHO.reset(self._before)
-        self._writers._end(self._spell)
+        self._spell.under_way -= 1
+        self._spell.ended = self._now()
