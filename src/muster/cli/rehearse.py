@@ -9,9 +9,6 @@ import gc
 import sys
 from collections.abc import Callable, Iterator
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
 from ..rehearsal.answer import Answer
 from ..rehearsal.jobs import Show
 from ..rehearsal.options import Options
@@ -57,12 +54,14 @@ def _write(answer: Answer, options: Options) -> None:
 def _progress() -> Iterator[Show]:
     """A bar on stderr where that is a terminal, else nothing.  It draws itself when it is told something: a thread
     that did would not survive the processes that runs are forked into."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
+    if not sys.stderr.isatty():
         yield lambda what, share: None
         return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    console = Console(stderr=True)
     with Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console, transient=True,
-                  auto_refresh=False) as progress:
+                  auto_refresh=False, disable=not console.is_terminal) as progress:
         task = progress.add_task("", total=1.0)
 
         def show(what: str, share: float) -> None:

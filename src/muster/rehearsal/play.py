@@ -2,20 +2,17 @@
 
 Every run is deterministic by itself, so it makes no difference to its answer which process plays it, when, or how that
 came to be: forked for it from the world at work where forking is safe (Linux), or spawned, handed the stage, and
-playing one run after the other elsewhere.
+playing one run after the other elsewhere.  What each of these ways needs is imported where it is taken: one run alone
+needs none of it.
 """
 from __future__ import annotations
 
 import gc
-import multiprocessing
 import signal
 import sys
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 
 from .answer import Answer, Answered
-from .forked import played_forked
 from .jobs import Job, Show, Told, jobs_of
 from .outcome import INTERRUPTED, Outcome
 from .runs import rehearse
@@ -34,6 +31,7 @@ def play(stage: Stage, show: Show = lambda what, share: None, *, forks: bool = F
     if len(jobs) == 1 or processes == 1 and not forks:
         told = _played_here(stage, jobs, show)
     elif forks:
+        from .forked import played_forked
         told = played_forked(stage, jobs, processes, show)
     else:
         told = _played_spawned(stage, jobs, processes, show)
@@ -66,6 +64,9 @@ def _played_here(stage: Stage, jobs: Iterable[Job], show: Show) -> Iterator[Told
 
 
 def _played_spawned(stage: Stage, jobs: list[Job], processes: int, show: Show) -> Iterator[Told]:
+    import multiprocessing
+    from concurrent.futures import as_completed
+    from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor
     others = multiprocessing.active_children()
     with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _begin, (stage,)) as pool:
         futures = {pool.submit(_one, *job): job for job in jobs}

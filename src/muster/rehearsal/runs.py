@@ -10,11 +10,10 @@ import asyncio
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from ..api.objects import at
 from ..clock import Clock, VirtualTime
-from ..store.recorded import anew
-from ..store.recording import Recording
 from . import options
 from .alternatives import Alternative
 from .faults import carry_out
@@ -23,6 +22,9 @@ from .measure import Measure
 from .outcome import FINISHED, INTERRUPTED, STUCK, TIME_IS_UP, Outcome
 from .stage import Stage
 from .world import World, at_work, gone_on
+
+if TYPE_CHECKING:
+    from ..store.recording import Recording
 
 STILL_S = 2.0  # at rest for so long is at rest
 LOOK_AGAIN_S = 31.0  # whether something is still under way; no divisor of any back-off
@@ -139,6 +141,7 @@ class _Run:
         path = self.stage.options.record
         if path is None or not self.is_first:
             return None
+        from ..store.recorded import anew
         recording = anew(path, clock.now)
         recording.follow(world.store.history, seed=self.seed)
         return recording

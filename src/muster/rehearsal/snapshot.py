@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import orjson
 import yaml
@@ -21,9 +22,11 @@ from ..api.kinds.catalogue import Kinds
 from ..api.objects import Obj, at, from_time, name_of, uid_of
 from ..api.schema import Schema
 from ..client.kubeconfig import Kubeconfig, read_kubeconfig
-from ..client.remote import RemoteClient
 from ..manifests import Manifest, check, read_manifests
 from .used import is_metrics
+
+if TYPE_CHECKING:
+    from ..client.remote import RemoteClient
 
 # What is asked of a live cluster.  Nothing else is, and nothing is written.
 ASKED = ("namespaces", "nodes", "pods", "daemonsets.apps", "deployments.apps", "replicasets.apps", "statefulsets.apps",
@@ -129,6 +132,7 @@ def _is_kubeconfig(path: Path) -> bool:
 
 async def _asked(config: Kubeconfig, path: Path, notes: list[str]) -> list[Obj]:
     """Lists, and nothing else.  What it may not list is told and left out."""
+    from ..client.remote import RemoteClient
     client = RemoteClient(config)
     found: list[Obj] = []
     try:
