@@ -120,6 +120,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     Timers of one instant ring in the order in which they were set.
     """
 
+    _stopping: bool
     _ready: deque[_Call]  # asyncio's own, which may put Handles there: they hold the same
 
     def __init__(self, start: float = 0.0):
@@ -155,7 +156,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return self.call_at(self.elapsed + delay, callback, *args, context=context)
 
     def _run_once(self) -> None:
-        """What asyncio calls again and again: all that is to be called now, and nothing that this brings about."""
+        """What asyncio calls again and again: all that is to be called at this instant, and what comes of it then."""
         soon, timers = self._ready, self._timers
         if not soon:
             while timers and timers[0][2]._cancelled:
@@ -165,7 +166,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
             self.elapsed = max(self.elapsed, timers[0][0])
         while timers and timers[0][0] <= self.elapsed:
             soon.append(heapq.heappop(timers)[2])
-        for _ in range(len(soon)):
+        while soon and not self._stopping:
             call = soon.popleft()
             if not call._cancelled:
                 try:
