@@ -288,6 +288,15 @@ async def a_change_is_visible_before_its_writer_is_answered(store: Store) -> Non
 
 
 @law
+async def who_names_a_resource_hears_of_no_other(store: Store) -> None:
+    heard: list[tuple[int, str]] = []
+    store.history.on_append(lambda changes: heard.extend((one.revision, one.key.resource) for one in changes), "nodes")
+    await asyncio.gather(put(store, "a"), put(store, "n1", resource="nodes"), put(store, "b"),
+                         put(store, "n2", resource="nodes"))
+    assert heard == [(2, "nodes"), (4, "nodes")]
+
+
+@law
 async def a_writer_that_gives_up_harms_nobody(store: Store) -> None:
     tasks = [asyncio.create_task(put(store, name, n)) for n, name in enumerate("abcabc")]
     await turns(1)

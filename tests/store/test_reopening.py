@@ -14,7 +14,7 @@ from muster.api.errors import Conflict, Gone, Unavailable
 from muster.api.objects import Key, with_
 from muster.clock import run_virtual
 from muster.store.compaction import Keeping
-from muster.store.history import History, Snapshot
+from muster.store.history import History, Snapshot, UnreadChange
 from muster.store.log_file import LogFile
 from muster.store.sqlite import Limits
 from muster.store.store import ANY
@@ -338,6 +338,19 @@ def test_a_snapshot_is_read_from_its_json_only_when_asked_and_shares_equal_parts
     assert two.encoded() == b'{"metadata":{"name":"y","labels":{"a":"b"}}}'
     with pytest.raises(AttributeError):
         one.colour  # noqa: B018
+
+
+def test_a_change_that_a_store_remembers_reads_its_objects_only_when_asked():
+    there, torn = Snapshot.from_encoded(b'{"metadata":{"name":"x"}}', 2), Snapshot.from_encoded(b"{", 1)
+    change = UnreadChange(2, Key("pods", "n", "x"), there, torn)
+    assert change.value is there.value and change.last is there
+    with pytest.raises(ValueError):
+        change.previous  # noqa: B018
+    assert UnreadChange(3, change.key, None, there).value is None
+    assert UnreadChange(3, change.key, None, there).previous is there.value
+    assert UnreadChange(2, change.key, there, None).previous is None
+    with pytest.raises(AttributeError):
+        change.colour  # noqa: B018
 
 
 def test_a_history_is_restored_only_when_empty(tmp_path):

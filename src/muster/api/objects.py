@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
+from math import floor
 from typing import Any, NamedTuple
 
 Obj = dict[str, Any]
@@ -155,7 +156,7 @@ def with_condition(conditions: Iterable[Obj], new: Obj) -> list[Obj]:
 
 def to_time(seconds: float) -> str:
     """Unix seconds -> `2026-01-31T08:00:00Z` (metav1.Time: whole seconds, UTC)."""
-    return _whole_second(int(seconds // 1))
+    return _whole_second(floor(seconds))
 
 
 @lru_cache(maxsize=4096)

@@ -182,8 +182,9 @@ class Lane:
             self.objects.pop(place, None)
         else:
             self.objects[place] = change.after
-        if change.before is not None:
-            change.before.superseded()  # 100 MB of JSON less behind a lane that keeps 40,000 changes
+        before = change.before
+        if before is not None and before._encoded is not None:
+            before.superseded()  # 100 MB of JSON less behind a lane that keeps 40,000 changes
         if len(self._kept) >= 2 * self._keep:
             self._forget_all_but_the_last()
 

@@ -214,8 +214,8 @@ def validate_pod_status_update(new: Obj, old: Obj) -> list[Cause]:
         _no_revival(after, before, "initContainerStatuses", restart, sidecars, wrong)
     if before.get("ephemeralContainerStatuses"):
         _no_revival(after, before, "ephemeralContainerStatuses", "Never", frozenset(), wrong)
-    for field in ("podIPs", "hostIPs"):
-        if after.get(field):
+    for field in ("podIPs", "hostIPs"):  # what stays was looked at when it came
+        if after.get(field) and (after[field] != before.get(field) or after.get("hostIP") != before.get("hostIP")):
             _addresses(after, field, wrong)
     return wrong
 
