@@ -4,7 +4,11 @@ from __future__ import annotations
 import pytest
 from rehearsed import ONE_S, a_daemonset, seen
 
+from muster.api.objects import Key, to_time
+from muster.rehearsal.availability import Availability
 from muster.rehearsal.outcome import FINISHED, STUCK
+from muster.rehearsal.stage import USUAL_START
+from muster.rehearsal.tracked import Tracked, Workload
 
 SLACK_S = 0.2  # for a step: controllers rest a moment between two looks
 
@@ -135,3 +139,23 @@ def test_a_pod_whose_node_is_down_is_drawn_so_whatever_it_was_doing(tmp_path) ->
     down = [span.start for spans in rows for span in spans if span.state == "node-down"]
     assert down and all(40 <= start <= 56 for start in down)
     assert any([one.state for one in spans][:2] == ["pulling", "node-down"] for spans in rows)
+
+
+def test_a_pod_that_changes_while_it_settles_counts_once():
+    began = USUAL_START
+    pod = {"metadata": {"name": "web-1", "uid": "1"}, "spec": {}, "status": {"conditions": [
+        {"type": "Ready", "status": "True", "lastTransitionTime": to_time(began)}]}}
+    workload = Workload(Key("deployments.apps", "default", "web"),
+                        {"metadata": {"name": "web", "uid": "2"}, "spec": {"replicas": 2, "minReadySeconds": 10}})
+    tracked = Tracked(Key("pods", "default", "web-1"), pod)
+    tracked.owner = workload
+    availability = Availability()
+    availability.begin([workload], {}, began)
+    for later_s in (1, 2):
+        availability.of(tracked, began + later_s)
+    availability.mature(began + 9)
+    assert (workload.available, workload.down) == (0, 2)
+    availability.mature(began + 11)
+    assert (workload.available, workload.down) == (1, 1)
+    availability.leave(tracked, began + 12)
+    assert (workload.available, workload.down) == (0, 2)
