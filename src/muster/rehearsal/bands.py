@@ -6,6 +6,7 @@ moment what most of them did.  Nothing that went wrong is hidden so: rows that e
 """
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -74,17 +75,20 @@ def _shared(group: Sequence[tuple[str, Sequence[Span]]], until_s: float) -> Band
     if len(group) == 1 or all(spans == group[0][1] for _, spans in group):
         return Band(names, group[0][1])
     step = until_s / MOMENTS or 1.0
-    places = [0] * len(group)
+    looks = [(moment + 0.5) * step for moment in range(MOMENTS)]
+    moves: dict[int, list[tuple[str, str]]] = {0: []}  # by the first moment that shows them: from one state to the next
+    for _, spans in group:
+        before = ""
+        for span in spans:
+            moves.setdefault(bisect_left(looks, span.start), []).append((before, span.state))
+            before = span.state
+    moves.pop(MOMENTS, None)  # too late to be seen
+    states = Counter({"": len(group)})
     shown: list[Span] = []
-    for moment in range(MOMENTS):
-        at = (moment + 0.5) * step
-        states: Counter[str] = Counter()
-        for number, (_, spans) in enumerate(group):
-            place = places[number]
-            while place + 1 < len(spans) and spans[place + 1].start <= at:
-                place += 1
-            places[number] = place
-            states[spans[place].state if spans[place].start <= at else ""] += 1
+    for moment in sorted(moves):
+        for before, after in moves[moment]:
+            states[before] -= 1
+            states[after] += 1
         state = max(states, key=lambda one: (states[one], _WEIGHT.get(one, -1)))
         if not shown or shown[-1].state != state:
             shown.append(Span(moment * step, state))

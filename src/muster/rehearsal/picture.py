@@ -56,7 +56,7 @@ class _Panel:
 
     @property
     def line_height(self) -> float:
-        return min(13.0, TALLEST_LINES / max(1, sum(band.size for band in self.lines)))
+        return min(13.0, TALLEST_LINES / len(self.rows))
 
     @property
     def height(self) -> float:
