@@ -185,9 +185,8 @@ class Mirror:
 
     def _leave(self, key: Key, old: Obj, new: Obj | None) -> None:
         """Takes `old` out of every index that `new` will not put it back into."""
-        if new is None or owners_of(new) is not owners_of(old):
-            for reference in owners_of(old):
-                self._disown(reference["uid"], key)
+        for reference in owners_of(old):  # also where they stay: who changed last is the last of the dependents
+            self._disown(reference["uid"], key)
         if key.resource == "pods":
             node = old["spec"].get("nodeName", "")
             if new is None or new["spec"].get("nodeName", "") != node:
