@@ -33,32 +33,36 @@ Nominated = Mapping[str, Mapping[Key, Waiting]]
 class World:
     """What is decided on, and how it will be once the decisions so far are carried out."""
 
-    rooms: dict[str, Room]
+    rooms: Mapping[str, Room]  # as they are; `changed` beside them, for to copy them costs something for each node
     order: Sequence[str]
     draft: Draft
     images: Images
     examinations: Examinations
     nominated: dict[str, dict[Key, Waiting]] = field(default_factory=dict)
+    changed: dict[str, Room] = field(default_factory=dict)  # by the decisions so far
 
     @classmethod
     def of(cls, rooms: Mapping[str, Room], order: Sequence[str] = (), *, tallies: Tallies | None = None,
            images: Images | None = None, examinations: Examinations | None = None,
            nominated: Nominated | None = None) -> World:
-        return cls(dict(rooms), order or tuple(rooms), Draft(tallies or Tallies()), images or Images(),
+        return cls(rooms, order or tuple(rooms), Draft(tallies or Tallies()), images or Images(),
                    examinations or Examinations(),
                    {node: dict(pods) for node, pods in nominated.items()} if nominated else {})
 
+    def room(self, name: str) -> Room:
+        return self.changed.get(name) or self.rooms[name]
+
     def place(self, one: Waiting, node: str) -> None:
-        room = self.rooms[node]
-        self.rooms[node] = room.with_pod(one.key, one.needs)
+        room = self.room(node)
+        self.changed[node] = room.with_pod(one.key, one.needs)
         self.draft.place(room.node, one.needs.wishes)
         self.release(one)
 
     def take_away(self, key: Key, node: str) -> None:
         """A victim.  It takes its room until it has ended, but no other pod will preempt it again."""
-        pod = self.rooms[node].pods[key]
-        leaving = replace(pod, priority=NEVER_LOWER)
-        self.rooms[node] = self.rooms[node].without_pod(key).with_pod(key, leaving)
+        room = self.room(node)
+        leaving = replace(room.pods[key], priority=NEVER_LOWER)
+        self.changed[node] = room.without_pod(key).with_pod(key, leaving)
 
     def keep_room(self, one: Waiting, node: str) -> None:
         self.release(one)
@@ -70,7 +74,7 @@ class World:
 
     def room_for(self, one: Waiting, name: str) -> Room:
         """The room as the pod meets it: taken, too, by those that it is kept for."""
-        room = self.rooms[name]
+        room = self.room(name)
         for key, other in self.nominated.get(name, {}).items():
             if key != one.key and other.needs.priority >= one.needs.priority and key not in room.pods:
                 room = room.with_pod(key, other.needs)
@@ -93,12 +97,12 @@ def ask(one: Waiting, world: World, around: Surroundings, volumes: VolumeNeeds |
         names = chain((preferred,), names)
     fitting: list[Answer] = []
     refused: dict[str, Refusal] = {}
-    rooms, kept = world.rooms, world.nominated
+    rooms, changed, kept = world.rooms, world.changed, world.nominated
     by_itself = volumes is None and not around.is_narrow  # nothing but the node's own answer counts
     examined = glanced = 0
     for name in names:
         glanced += 1
-        room, answer = rooms[name], known.get(name)
+        room, answer = changed.get(name) or rooms[name], known.get(name)
         if kept and name in kept:
             answer = examine(one, world.room_for(one, name))
             examined += 1

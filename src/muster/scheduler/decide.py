@@ -86,7 +86,7 @@ def _one(one: Waiting, world: World, seen: Observed, now: float, done: Decision)
         return cost + _no_place(one, world, seen, found, volumes, now, done)
     node = best(one, found.fitting, world, around)
     if volumes is not None and volumes.unbound:
-        done.actions.extend(volumes.bind_on(world.rooms[node].node))
+        done.actions.extend(volumes.bind_on(world.room(node).node))
         done.binding_volumes[one.key] = node
         world.keep_room(one, node)
     else:

@@ -58,8 +58,10 @@ def may_preempt(pod: Obj) -> bool:
 
 def waits_for_victims(one: Waiting, world: World) -> bool:
     """True while pods that it preempted are still on their way out."""
-    room = world.rooms.get(one.nominated)
-    return room is not None and any(pod.leaving and pod.priority < one.needs.priority for pod in room.pods.values())
+    if one.nominated not in world.rooms:
+        return False
+    room = world.room(one.nominated)
+    return any(pod.leaving and pod.priority < one.needs.priority for pod in room.pods.values())
 
 
 def best_preemption(one: Waiting, world: World, said: Mapping[str, Refusal], volumes: VolumeNeeds | None,
@@ -120,7 +122,7 @@ def _on(one: Waiting, world: World, name: str, volumes: VolumeNeeds | None,
         budgets: Sequence[Budget]) -> Preemption | None:
     """The fewest and least important pods whose leaving makes room on this node; None: it can not be made."""
     room = world.room_for(one, name)
-    lower = [(key, pod) for key, pod in world.rooms[name].pods.items() if pod.priority < one.needs.priority]
+    lower = [(key, pod) for key, pod in world.room(name).pods.items() if pod.priority < one.needs.priority]
     if not lower or volumes is not None and volumes.refusal(room.node) is not None:
         return None
     trial = _Trial(one, room, world)
