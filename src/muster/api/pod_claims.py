@@ -30,8 +30,13 @@ def claim_behind(pod: Obj, volume: Obj) -> Claimed | None:
     if (named := volume.get("persistentVolumeClaim")) is not None:
         return Claimed(named.get("claimName", ""))
     if volume.get("ephemeral") is not None:
-        return Claimed(f"{name_of(pod)}-{volume.get('name', '')}", True)
+        return Claimed(own_claim(name_of(pod), volume.get("name", "")), True)
     return None
+
+
+def own_claim(pod: str, volume: str) -> str:
+    """The name of the claim that is made for a pod's volume."""
+    return f"{pod}-{volume}"
 
 
 def mismatch(pod: Obj, claim: Obj) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from .. import names
 from ..causes import Cause, duplicate, forbidden, invalid, not_supported, required
 from ..objects import Obj
+from ..pod_claims import own_claim
 from ..quantities import parse
 from .metadata import complain, validate_label_selector
 from .pod_fields import (
@@ -32,7 +33,7 @@ _CONFLICT = "conflicting duplicate paths"
 def validate_volumes(volumes: list[Obj], path: str, pod_name: str, wrong: list[Cause]) -> dict[str, Obj]:
     """The volumes that are right, by name: what mounts may refer to."""
     found: dict[str, Obj] = {}
-    claims_made = {f"{pod_name}-{one.get('name', '')}" for one in volumes if pod_name and one.get("ephemeral")}
+    claims_made = {own_claim(pod_name, one.get("name", "")) for one in volumes if pod_name and one.get("ephemeral")}
     for index, volume in enumerate(volumes):
         at, before = f"{path}[{index}]", len(wrong)
         name = volume.get("name") or ""
@@ -60,7 +61,7 @@ def _source(volume: Obj, at: str, pod_name: str, wrong: list[Cause]) -> None:
     first = given[0]
     _SOURCES[first](volume[first], f"{at}.{first}", wrong)
     if first == "ephemeral" and pod_name and volume.get("name"):
-        claim = f"{pod_name}-{volume['name']}"
+        claim = own_claim(pod_name, volume["name"])
         for complaint in names.is_dns_subdomain(claim):
             wrong.append(invalid(f"{at}.name", volume["name"], f'PVC name "{claim}": {complaint}'))
     wrong += [forbidden(f"{at}.{field}", _MORE_THAN_ONE) for field in given[1:]]
